@@ -1,0 +1,64 @@
+"""The one family of errors: what happened, where, and what to do.
+
+They may be raised anywhere and are caught once, in `crmflow.cli.main`, which shows them as `error:` and `hint:`
+and ends with their `exit_status`. Any other exception is a fault of crmflow and shows its traceback.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+
+class Complaint(msgspec.Struct, frozen=True, order=True):
+    """One thing that is wrong in a file: `line` and `column` count from 1."""
+
+    path: str
+    line: int
+    column: int
+    what: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        """Return `path:line:column: what (hint)`, the form that editors turn into a link."""
+        suffix = f" ({self.hint})" if self.hint else ""
+        return f"{self.path}:{self.line}:{self.column}: {self.what}{suffix}"
+
+
+class CrmflowError(Exception):
+    """Something could not be done; the store is as it was before (exit status 1)."""
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, hint: str | None = None) -> None:
+        """Take the sentence for the user and, where there is one, what to do about it."""
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+
+class UsageError(CrmflowError):
+    """The command was called wrongly (exit status 2)."""
+
+    exit_status = 2
+
+
+class GuardError(CrmflowError):
+    """A guard stopped the run before anything was changed (exit status 4)."""
+
+    exit_status = 4
+
+
+class BusyError(CrmflowError):
+    """Another run holds the store (exit status 75, EX_TEMPFAIL of sysexits.h: try again later)."""
+
+    exit_status = 75
+
+
+class DefinitionsError(CrmflowError):
+    """Workflow files that can't be taken; `complaints` holds every fault of every file, in order."""
+
+    def __init__(self, complaints: tuple[Complaint, ...]) -> None:
+        """Take all the complaints, of all the files."""
+        count = len(complaints)
+        super().__init__(f"{count} {'fault' if count == 1 else 'faults'} in the workflow files")
+        self.complaints = complaints
