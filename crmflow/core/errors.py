@@ -54,6 +54,10 @@ class BusyError(CrmflowError):
     exit_status = 75
 
 
+class SourceError(CrmflowError):
+    """A log can't be read, or not to its end; the other logs of the run are read all the same."""
+
+
 class DefinitionsError(CrmflowError):
     """Workflow files that can't be taken; `complaints` holds every fault of every file, in order."""
 

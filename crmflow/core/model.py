@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 RecordType = Literal["prospect", "organization", "deal"]
 RECORD_TYPES: tuple[RecordType, ...] = ("prospect", "organization", "deal")
@@ -17,6 +17,9 @@ Scalar = str | int | float | bool | None
 """A field's value: a JSON scalar."""
 
 Cause = Literal["manual", "trigger", "completed"]
+UNSET = msgspec.UNSET
+"""What a value is that an event does not say (None is JSON's null)."""
+
 State = Literal["active", "completed", "disenrolled"]
 
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
@@ -35,6 +38,23 @@ class Ref(msgspec.Struct, frozen=True, order=True):
     def __str__(self) -> str:
         """Return `TYPE:NAME`."""
         return f"{self.type}:{self.name}"
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """When a command acts: `at` is the time that the user means (`--at`), `now` the clock's."""
+
+    at: datetime
+    now: datetime
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A prospect, an organization or a deal as the store knows it now; `email` is a prospect's alone."""
+
+    id: int
+    type: RecordType
+    key: str
+    email: str | None
+    fields: dict[str, Scalar]
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -79,7 +99,7 @@ class Definition(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One unchangeable fact about one record, from line `line` (from 1) of its source.
+    """One unchangeable fact about one record, from line `line` (from 1) of its source; None where it has no source.
 
     `value` and `old` are UNSET where the event does not say them.
     """
@@ -88,7 +108,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     at: datetime
     record_type: RecordType
     name: str
-    line: int
+    line: int | None = None
     id: str | None = None
     workflow: str | None = None
     step: str | None = None
@@ -126,6 +146,45 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     at: datetime
     event_id: str | None = None
     line: int | None = None
+
+
+class Enrollment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The fact that a record is in a workflow from `enrolled_at` on, and how far it came.
+
+    `exit` is the one that stands (None: active); `exit_id` and `exit_run` are the store's numbers of it and of the run
+    that wrote it. `step` is the last completed one.
+    """
+
+    id: int
+    record_id: int
+    workflow: str
+    enrolled_at: datetime
+    step: str | None = None
+    step_position: int | None = None
+    step_at: datetime | None = None
+    exit: Exit | None = None
+    exit_id: int | None = None
+    exit_run: int | None = None
+
+
+class FieldChange(msgspec.Struct, frozen=True, gc=False):
+    """A field of a record took a value, by hand (`is_by_hand`) or by an event (`event_id` empty where it has none)."""
+
+    record_id: int
+    field: str
+    at: datetime
+    value: Scalar
+    event_id: str = ""
+    is_by_hand: bool = False
+
+
+class Bounce(msgspec.Struct, frozen=True, gc=False):
+    """An email to a record hard-bounced; `name` is what the event called the record by: its key or an address."""
+
+    record_id: int
+    at: datetime
+    name: str
+    event_id: str = ""
 
 
 class Reject(msgspec.Struct, frozen=True):

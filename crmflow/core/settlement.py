@@ -5,10 +5,11 @@ smaller event id, an event without one last. Nothing here depends on the order i
 any state that is settled by it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from crmflow.core.model import Completion, Exit, Step
+from crmflow.core.model import Completion, Enrollment, Exit, Step
 from crmflow.core.triggers import EVENT_RECORD_TYPES, RANK
 
 BY_HAND_RANK = 0
@@ -41,9 +42,31 @@ def settle(enrolled_at: datetime, exits: Iterable[Exit]) -> Exit | None:
     return min((each for each in exits if each.at >= enrolled_at), key=precedence, default=None)
 
 
-def is_earlier(candidate: Exit, standing: Exit | None) -> bool:
-    """Tell whether a candidate takes the place of the exit that stands so far (None: the enrollment is active)."""
-    return standing is None or precedence(candidate) < precedence(standing)
+class Decision(NamedTuple):
+    """How an enrollment stands: its exit (None: active), its last step, and the steps told that count."""
+
+    exit: Exit | None
+    last_step: Completion | None
+    completed: list[Completion]
+
+
+def decide(
+    enrollment: Enrollment,
+    steps: tuple[Step, ...],
+    exits: Iterable[Exit],
+    known: Sequence[Completion] = (),
+    told: Sequence[Completion] = (),
+) -> Decision:
+    """Settle an enrollment anew with exits and completed steps that are newly told; `known` are the steps before them.
+
+    The exit that stands so far stays the same object where none of the new ones comes before it.
+    """
+    within = [each for each in told if each.at >= enrollment.enrolled_at]
+    by_completion = [exit_ for each in within if (exit_ := completion_exit(steps, each))]
+    so_far = [enrollment.exit] if enrollment.exit else []
+    standing = settle(enrollment.enrolled_at, [*so_far, *exits, *by_completion])
+    counting = [each for each in within if is_before(each, standing)]
+    return Decision(standing, last_completion(steps, [*known, *counting], standing), counting)
 
 
 def completion_exit(steps: tuple[Step, ...], completion: Completion) -> Exit | None:
@@ -66,7 +89,7 @@ def last_completion(
 
     A completion counts if it lies before the exit, or is the one that completed the enrollment.
     """
-    counting = [each for each in completions if _is_before(each, standing)]
+    counting = [each for each in completions if is_before(each, standing)]
     return min(
         counting,
         key=lambda each: (-place(steps, each), each.at, each.event_id is None, each.event_id or ""),
@@ -82,7 +105,8 @@ def place(steps: tuple[Step, ...], completion: Completion) -> int:
     return completion.position
 
 
-def _is_before(completion: Completion, standing: Exit | None) -> bool:
+def is_before(completion: Completion, standing: Exit | None) -> bool:
+    """Tell whether a completed step counts: it lies before the exit, or belongs to the completion that is the exit."""
     if standing is None or completion.at < standing.at:
         return True
     return completion.at == standing.at and standing.cause == "completed"

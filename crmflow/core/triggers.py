@@ -10,7 +10,17 @@ import msgspec
 from msgspec import UNSET
 
 from crmflow.core.addresses import compile_pattern
-from crmflow.core.model import RECORD_TYPES, STATUS_FIELD, Event, Exit, RecordType, Scalar, Trigger, Workflow
+from crmflow.core.model import (
+    RECORD_TYPES,
+    STATUS_FIELD,
+    Completion,
+    Event,
+    Exit,
+    RecordType,
+    Scalar,
+    Trigger,
+    Workflow,
+)
 
 
 class TriggerKind(msgspec.Struct, frozen=True):
@@ -51,6 +61,9 @@ EVENT_RECORD_TYPES: dict[str, tuple[RecordType, ...]] = {
 
 ALWAYS_WANTED = frozenset({"hard_bounced", "step_completed", *STATUS_EVENTS})
 """Types that change what is known of a record, with or without triggers (as does an update with a value)."""
+
+NAMING_WORKFLOW = frozenset({"link_clicked", "step_completed"})
+"""Types that concern only the workflow that they name."""
 
 
 class Match(NamedTuple):
@@ -146,6 +159,17 @@ class Rules:
                         line=event.line,
                     )
         return [Match(workflow, exit_) for workflow, exit_ in best.items()]
+
+    def completion(self, event: Event) -> tuple[str, Completion] | None:
+        """Return the workflow and the step of it that an event says was completed; None where it says no such thing."""
+        workflow = self.workflows.get(event.workflow or "") if event.type == "step_completed" else None
+        if workflow is None or workflow.type != event.record_type:
+            return None
+        for position, step in enumerate(workflow.steps):
+            if step.name == event.step:
+                told = Completion(step=step.name, position=position, at=event.at, event_id=event.id, line=event.line)
+                return workflow.workflow, told
+        return None
 
 
 def has_lasting_effect(event: Event) -> bool:

@@ -1,0 +1,92 @@
+"""Reading logs, and what was not understood of them."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from crmflow.cli.render import Table
+from crmflow.cli.session import PARTLY_DONE, FilesArgument, Session, changes, given, group, reads
+
+app = group()
+rejects_app = group("rejects", "Rejects: the lines of logs that were not understood.")
+
+FORMATS = ("crmflow",)
+FormatOption = Annotated[
+    str | None, typer.Option("--format", metavar="NAME", parser=given, help=f"The format: {', '.join(FORMATS)}.")
+]
+FromStartOption = Annotated[bool, typer.Option("--from-start", help="Read everything again, not only what is new.")]
+
+_COUNTS = ("lines", "rejected", "without_effect", "unmatched", "considered", "exits", "moved", "incomplete")
+
+
+@changes(app, "ingest", example="crmflow ingest /var/log/crm/events.jsonl\nzcat old.jsonl.gz | crmflow ingest -")
+def ingest(
+    session: Session, files: FilesArgument, *, format_: FormatOption = None, from_start: FromStartOption = False
+) -> int | None:
+    """Read what is new in these logs and settle the enrollments that it concerns."""
+    from crmflow.core.errors import CrmflowError, UsageError
+    from crmflow.operations import ingest as operation
+
+    if format_ not in {None, *FORMATS}:
+        raise UsageError(f"unknown format {format_!r}", hint=f"one of {', '.join(FORMATS)}")
+    output = session.output
+    with session.changing() as store, output.progress("reading", _total_bytes(files)) as progress:
+        watcher = operation.Watcher(progress.advance, output.say)
+        summary = operation.ingest(store, files, session.moment, watcher, from_start=from_start)
+    for fault in summary.faults:
+        output.warn(fault)
+    if summary.faults and summary.run is None and len(summary.faults) == len(files):
+        raise CrmflowError("none of the logs could be read; nothing was changed")
+    document = summary.as_json()
+    unknown = sum(summary.unknown_types.values())
+    shown = [
+        f"{document[name]} {name.replace('_', ' ')}" for name in _COUNTS if document[name] or name in {"lines", "exits"}
+    ]
+    output.report(document, [", ".join([*shown, *([f"{unknown} of unknown type"] if unknown else [])])])
+    if summary.rejected:
+        output.warn(f"{summary.rejected} lines were not understood: crmflow rejects list")
+    return PARTLY_DONE if summary.rejected or summary.faults else None
+
+
+def _total_bytes(files: list[str]) -> int | None:
+    try:
+        return sum(os.stat(path).st_size for path in files)  # noqa: PTH116 - `-` and odd names are for open_log to judge
+    except OSError:
+        return None
+
+
+@reads(rejects_app, "list", example="crmflow rejects list --json > rejects.json")
+def list_rejects(session: Session) -> int | None:
+    """List the rejects: source, line, reason and the line itself."""
+    from crmflow.operations import rejects
+
+    with session.open() as store:
+        listed = rejects.listed(store)
+    columns = ["source", "line", "reason", "text"]
+    session.output.data(listed, Table(columns, [[each[column] for column in columns] for each in listed]))
+    return None
+
+
+@changes(rejects_app, "retry", example="crmflow rejects retry")
+def retry(session: Session) -> int | None:
+    """Read the rejects again; those that are understood now take effect and are no longer kept."""
+    from crmflow.operations import rejects
+
+    with session.changing() as store:
+        retried = rejects.retry(store, session.moment)
+    words = f"{retried.understood} understood now, {retried.rejected} still not"
+    words += f"; {retried.exits} enrollments ended, {retried.moved} exits moved"
+    session.output.report(retried._asdict(), [words])
+    return PARTLY_DONE if retried.rejected else None
+
+
+@changes(rejects_app, "clear", example="crmflow rejects clear")
+def clear(session: Session) -> int | None:
+    """Forget all rejects, for good."""
+    from crmflow.operations import rejects
+
+    with session.changing() as store:
+        run, cleared = rejects.clear(store, session.moment)
+    session.output.report({"run": run, "cleared": cleared}, [f"{cleared} rejects are gone"])
+    return None

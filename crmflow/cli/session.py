@@ -1,0 +1,283 @@
+"""What every command shares: its options, its session, its registration.
+
+A command is a function that takes a `Session` first and then its own parameters, and returns its exit status (None is
+0). `reads` and `changes` register it with Typer under the options that SPEC 7 gives to every command:
+
+    @changes(app, "enroll", example="crmflow enroll prospect:ana@acme.example --workflow welcome")
+    def enroll(session: Session, ref: RefArgument, workflow: RequiredWorkflowOption) -> int | None: ...
+
+The docstring is the command's help. Operations are imported inside the function, because every module of commands is
+loaded at every start.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+from crmflow.cli import render
+from crmflow.cli.render import Output
+
+if TYPE_CHECKING:
+    from crmflow.core.model import Moment
+    from crmflow.store.connection import Store
+
+PARTLY_DONE = 3
+"""The exit status of a command that is done, but for some lines or rows."""
+
+DEFAULT_WAIT = 60.0
+LONGEST_WAIT = 86_400
+STORE_VARIABLE = "CRMFLOW_DB"
+
+
+def given(text: str) -> str:
+    """Return an option's or argument's text; an empty one, as an unset shell variable leaves it, is wrong usage."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty (a variable that is not set?)")
+    return text
+
+
+DbOption = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        metavar="PATH",
+        parser=given,
+        help=f"The store. Else {STORE_VARIABLE}, else crmflow.db in the user's data directory.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no words, only what was asked for.")]
+AtOption = Annotated[
+    str | None,
+    typer.Option("--at", metavar="TIME", parser=given, help="The time at which it happens, RFC 3339; now if left out."),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would happen and change nothing.")]
+WaitOption = Annotated[
+    float,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS",
+        min=0,
+        max=LONGEST_WAIT,
+        show_default=False,
+        help=f"How long to wait for another run to leave the store; {DEFAULT_WAIT:.0f} if left out.",
+    ),
+]
+
+RefArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="REF", parser=given, help="A record: TYPE:KEY (prospect:ana@acme.example), or KEY with --workflow."
+    ),
+]
+WorkflowOption = Annotated[
+    str | None, typer.Option("--workflow", "-w", metavar="NAME", parser=given, help="Only this workflow.")
+]
+RequiredWorkflowOption = Annotated[
+    str, typer.Option("--workflow", "-w", metavar="NAME", parser=given, help="The workflow.")
+]
+FileArgument = Annotated[str, typer.Argument(metavar="FILE", parser=given, help="A file, or - for standard input.")]
+FilesArgument = Annotated[
+    list[str], typer.Argument(metavar="FILE", parser=given, help="Files, or - for standard input.")
+]
+
+
+@dataclass(frozen=True)
+class Session:
+    """One call of one command, as the user asked for it.
+
+    `now` is the clock's time, `at` the time at which the change happens: `--at`, where `has_at`, or now; both aware and
+    in UTC. `wait` counts seconds. `db_given` is `--db` as written.
+    """
+
+    db_given: str | None
+    now: datetime
+    at: datetime
+    has_at: bool
+    dry_run: bool
+    wait: float
+    output: Output
+
+    @property
+    def db(self) -> Path:
+        """Where the store is or would be; raises `UsageError` where nothing says so and there is no HOME."""
+        named = self.db_given or os.environ.get(STORE_VARIABLE)
+        return Path(named) if named else _default_db()
+
+    @property
+    def moment(self) -> "Moment":
+        """When the command acts, as operations take it."""
+        from crmflow.core.model import Moment
+
+        return Moment(at=self.at, now=self.now)
+
+    def open(self) -> "Store":
+        """Open the store, a context manager; raises the store's errors: there is none, another run holds it."""
+        from crmflow.store.connection import open_store
+
+        return open_store(self.db, wait=self.wait)
+
+    @contextmanager
+    def changing(self) -> "Iterator[Store]":
+        """Open the store for a change; with `--dry-run` all that the block does happens, and nothing of it is kept."""
+        with self.open() as store:
+            if self.dry_run:
+                with store.rehearsal():
+                    yield store
+            else:
+                yield store
+
+    def create(self) -> "Store":
+        """Create the store and open it; raises the store's errors: there is one already."""
+        from crmflow.store.connection import create_store
+
+        return create_store(self.db)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The options that may also stand before the command."""
+
+    db: str | None = None
+    json: bool = False
+    quiet: bool = False
+
+
+P = ParamSpec("P")
+Command = Callable[Concatenate[Session, P], int | None]
+_Option = tuple[str, object, object]
+
+_EVERYWHERE: tuple[_Option, ...] = (
+    ("db", DbOption, None),
+    ("json", JsonOption, False),
+    ("quiet", QuietOption, False),
+)
+_AT: _Option = ("at", AtOption, None)
+_CHANGING: tuple[_Option, ...] = (
+    _AT,
+    ("dry_run", DryRunOption, False),
+    ("wait", WaitOption, DEFAULT_WAIT),
+    *_EVERYWHERE,
+)
+
+
+def group(name: str | None = None, words: str | None = None) -> typer.Typer:
+    """Return a place for commands: the noun before them (`crmflow NAME ...`) or, without a name, none."""
+    return typer.Typer(name=name, help=words, no_args_is_help=True)
+
+
+def reads(app: typer.Typer, name: str, *, example: str, takes_at: bool = False) -> Callable[[Command[P]], Command[P]]:
+    """Register a command that leaves the store as it is; `example` holds one call a line, shown by its `--help`."""
+    options = (_AT, *_EVERYWHERE) if takes_at else _EVERYWHERE
+
+    def register(function: Command[P]) -> Command[P]:
+        run: Callable[..., int | None] = function
+
+        def call(context: typer.Context, **values: object) -> None:
+            _end(run(_session(context, _taken(options, values)), **values))
+
+        app.command(name, help=inspect.getdoc(function), epilog=_epilog(example))(_signed(call, function, options))
+        return function
+
+    return register
+
+
+def changes(app: typer.Typer, name: str, *, example: str) -> Callable[[Command[P]], Command[P]]:
+    """Register a command that changes the store: as `reads`, and with `--at`, `--dry-run` and `--wait`."""
+
+    def register(function: Command[P]) -> Command[P]:
+        run: Callable[..., int | None] = function
+
+        def call(context: typer.Context, **values: object) -> None:
+            session = _session(context, _taken(_CHANGING, values))
+            status = run(session, **values)
+            if not session.dry_run:
+                _tell_what_was_not_printed(session.output)
+            _end(status)
+
+        app.command(name, help=inspect.getdoc(function), epilog=_epilog(example))(_signed(call, function, _CHANGING))
+        return function
+
+    return register
+
+
+def _end(status: int | None) -> None:
+    if status:
+        raise typer.Exit(status)
+
+
+def _taken(options: Iterable[_Option], values: dict[str, object]) -> dict[str, Any]:
+    """Take the common options out of a call's values: what is left are the command's own."""
+    return {word: values.pop(word) for word, _, _ in options}
+
+
+def _session(context: typer.Context, options: dict[str, Any]) -> Session:
+    before = context.find_object(Shared) or Shared()
+    now, at = datetime.now(UTC), options.get("at")
+    return Session(
+        db_given=options["db"] or before.db,
+        now=now,
+        at=now if at is None else _time(at),
+        has_at=at is not None,
+        dry_run=options.get("dry_run", False),
+        wait=options.get("wait", DEFAULT_WAIT),
+        output=Output(json=options["json"] or before.json, quiet=options["quiet"] or before.quiet),
+    )
+
+
+def _time(text: str) -> datetime:
+    from crmflow.core.errors import UsageError
+    from crmflow.core.times import TimeError, parse_time
+
+    try:
+        return parse_time(text)
+    except TimeError as error:
+        raise UsageError(f"--at: {error.what}", hint=error.hint) from error
+
+
+def _default_db() -> Path:
+    if not (os.environ.get("HOME") or os.environ.get("XDG_DATA_HOME")):
+        from crmflow.core.errors import UsageError
+
+        raise UsageError(
+            f"nothing says where the store is: no --db, no {STORE_VARIABLE}, and no HOME to look in",
+            hint="name it: --db PATH",
+        )
+    from platformdirs import user_data_path
+
+    return user_data_path("crmflow", appauthor=False) / "crmflow.db"
+
+
+def _tell_what_was_not_printed(output: Output) -> None:
+    """Leave the exit status to the store's truth: a change stands, whether or not it could be printed."""
+    failure = render.take_failure()
+    if failure:
+        output.warn(f"done and kept in the store, but it could not be printed: {failure.strerror}")
+
+
+def _epilog(example: str) -> str:
+    """Return the examples as a block that Typer does not wrap (its mark is a line with a backspace)."""
+    return "\n".join(("\b", "Example:", *(f"  {line.strip()}" for line in example.strip().splitlines())))
+
+
+def _signed(
+    call: Callable[..., None], function: Callable[..., object], options: Iterable[_Option]
+) -> Callable[..., None]:
+    """Give `call` the signature that Typer reads: the function's own parameters, then the common options."""
+    _, *own = inspect.signature(function, eval_str=True).parameters.values()
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        inspect.Parameter("context", keyword, annotation=typer.Context),
+        *(each.replace(kind=keyword) for each in own),
+        *(inspect.Parameter(word, keyword, annotation=kind, default=default) for word, kind, default in options),
+    ]
+    call.__annotations__ = {each.name: each.annotation for each in parameters}
+    vars(call)["__signature__"] = inspect.Signature(parameters)
+    return call

@@ -1,0 +1,45 @@
+"""The plain replay: every event held against every enrollment, one after the other.
+
+It is the truth: easy to read, slow, and without a store. Every faster way must give what it gives.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from crmflow.core.model import Enrollment, Event, Scalar
+from crmflow.core.settlement import Decision, decide
+from crmflow.core.triggers import Rules, field_change
+
+Located = tuple[int, Event]
+"""An event and the number of the record that it is about."""
+
+
+def replay(rules: Rules, enrolled: Sequence[Enrollment], events: Iterable[Located]) -> list[Decision]:
+    """Return how each enrollment stands after these events, whatever their order."""
+    events = list(events)
+    return [_settled(rules, enrollment, events) for enrollment in enrolled]
+
+
+def _settled(rules: Rules, enrollment: Enrollment, events: Iterable[Located]) -> Decision:
+    about = [event for record, event in events if record == enrollment.record_id]
+    exits = [match.exit for event in about for match in rules.matches(event) if match.workflow == enrollment.workflow]
+    told = [each for event in about if (each := rules.completion(event))]
+    completed = [completion for workflow, completion in told if workflow == enrollment.workflow]
+    workflow = rules.workflows.get(enrollment.workflow)
+    return decide(enrollment, workflow.steps if workflow else (), exits, told=completed)
+
+
+def replay_fields(first: Mapping[tuple[int, str], Scalar], events: Iterable[Located]) -> dict[tuple[int, str], Scalar]:
+    """Return the fields (record number, name) after these events: each has the value of the latest one about it."""
+    latest: dict[tuple[int, str], tuple[datetime, str, str]] = {}
+    values = dict(first)
+    for record, event in events:
+        change = field_change(event)
+        if change is None:
+            continue
+        field, value = change
+        stamp = (event.at, event.id or "", repr(value))
+        if (record, field) not in latest or stamp > latest[record, field]:
+            latest[record, field] = stamp
+            values[record, field] = value
+    return values

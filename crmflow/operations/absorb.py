@@ -1,0 +1,87 @@
+"""Takes a batch of events into the store: what they say of records is kept, and the enrollments they concern settled.
+
+Names are looked up by set. An event that gives a prospect a new email splits the batch where a later event of the batch
+goes by that email, so that a log has the same effect in one batch or in many.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from crmflow.core.model import EMAIL_FIELD, Bounce, Event, FieldChange, RecordType
+from crmflow.core.triggers import NAMING_WORKFLOW, Rules, field_change
+from crmflow.operations.settling import Settled, settle_events
+from crmflow.store import fields, records
+from crmflow.store.connection import Store
+from crmflow.store.enrollments import Origin
+
+
+class Absorbed(NamedTuple):
+    """What became of a batch: SPEC 5's classes of lines that are understood, and the enrollments that changed."""
+
+    without_effect: int
+    unmatched: int
+    considered: int
+    exits: int
+    moved: int
+
+
+def absorb(store: Store, origin: Origin, rules: Rules, events: Sequence[Event]) -> Absorbed:
+    """Take a batch in, inside a change; the state that results does not depend on the order of the events."""
+    wanted = [event for event in events if rules.is_wanted(event)]
+    considered = exits = moved = 0
+    for part in _parts(wanted):
+        located = _locate(store, rules, part)
+        keep_facts(store, origin.run, located)
+        settled = settle_events(store, origin, rules, located)
+        considered += len(located)
+        exits += settled.exits
+        moved += settled.moved
+    return Absorbed(len(events) - len(wanted), len(wanted) - considered, considered, exits, moved)
+
+
+def keep_facts(store: Store, run: int, located: Iterable[tuple[int, Event]], *, is_by_hand: bool = False) -> None:
+    """Keep what events say of their records: the values of fields, and hard bounces."""
+    changes, bounces = [], []
+    for record, event in located:
+        change = field_change(event)
+        if change is not None:
+            field, value = change
+            changes.append(FieldChange(record, field, event.at, value, event.id or "", is_by_hand))
+        elif event.type == "hard_bounced":
+            bounces.append(Bounce(record, event.at, event.name.casefold(), event.id or ""))
+    fields.save(store, run, changes)
+    records.save_bounces(store, run, bounces)
+
+
+def settle_by_hand(store: Store, origin: Origin, rules: Rules, located: Sequence[tuple[int, Event]]) -> Settled:
+    """Take in updates that a person made: they are events like those of a log, and decide over them at a tie."""
+    keep_facts(store, origin.run, located, is_by_hand=True)
+    return settle_events(store, origin, rules, located)
+
+
+def _parts(events: Iterable[Event]) -> Iterator[list[Event]]:
+    events = list(events)
+    names = {event.name.casefold() for event in events if event.record_type == "prospect"}
+    part: list[Event] = []
+    for event in events:
+        part.append(event)
+        if _new_email(event) in names:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _new_email(event: Event) -> str | None:
+    if event.record_type == "prospect" and event.field == EMAIL_FIELD and isinstance(event.value, str):
+        return event.value.casefold()
+    return None
+
+
+def _locate(store: Store, rules: Rules, events: Iterable[Event]) -> list[tuple[int, Event]]:
+    events = [event for event in events if event.type not in NAMING_WORKFLOW or event.workflow in rules.workflows]
+    names: dict[RecordType, set[str]] = {}
+    for event in events:
+        names.setdefault(event.record_type, set()).add(event.name)
+    found = {kind: records.find(store, kind, its_names) for kind, its_names in names.items()}
+    return [(number, event) for event in events if (number := found[event.record_type].get(event.name)) is not None]

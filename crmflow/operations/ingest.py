@@ -1,0 +1,205 @@
+"""Reads logs into the store, each byte once.
+
+A piece of a log is decoded first and then taken in, together with how far the log was read, in one transaction: the
+store is consistent and the offset exact after each. Between two pieces other runs may change the store; a piece that
+another run has read meanwhile is passed over.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from crmflow.core.errors import SourceError
+from crmflow.core.model import Moment
+from crmflow.operations.absorb import absorb
+from crmflow.operations.settling import rules_in_force
+from crmflow.sources import jsonl
+from crmflow.sources.jsonl import Batch
+from crmflow.sources.logs import Log, Piece, open_log
+from crmflow.store import logs, runs
+from crmflow.store.connection import Store
+from crmflow.store.enrollments import Origin
+from crmflow.store.logs import KnownLog
+
+
+@dataclass
+class ReadSource:
+    """What a run read of one source, in bytes (decompressed) and lines."""
+
+    path: str
+    from_offset: int
+    to_offset: int
+    lines: int = 0
+
+
+@dataclass
+class Summary:
+    """What became of every line that a run read: SPEC 7's JSON of `ingest`, and the sources that could not be read."""
+
+    run: int | None = None
+    lines: int = 0
+    rejected: int = 0
+    unknown_types: dict[str, int] = field(default_factory=dict)
+    without_effect: int = 0
+    unmatched: int = 0
+    considered: int = 0
+    exits: int = 0
+    moved: int = 0
+    incomplete: int = 0
+    sources: list[ReadSource] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the summary as plain values; the faults are said, not part of it."""
+        plain = asdict(self)
+        del plain["faults"]
+        return plain
+
+
+class Watcher(NamedTuple):
+    """Whom an ingest tells what happens: how many more bytes it has read, and sentences for the user."""
+
+    read: Callable[[int], None]
+    say: Callable[[str], None]
+
+
+class _Place(NamedTuple):
+    """Where the reading of a log goes on; `log` is the store's number, None for what can't be known again."""
+
+    log: int | None
+    offset: int
+    line: int
+
+
+def ingest(
+    store: Store, paths: Sequence[str], moment: Moment, watcher: Watcher, *, from_start: bool = False
+) -> Summary:
+    """Read what is new in these logs; returns what became of it.
+
+    A source that can't be read is named in the summary's `faults` and does not stop the others.
+    """
+    run = _Ingest(store, moment, watcher)
+    seen: set[tuple[int, int]] = set()
+    for path in paths:
+        try:
+            with open_log(path) as log:
+                if log.file_id is not None and log.file_id in seen:
+                    watcher.say(f"{path}: the same file as one before it; read once")
+                    continue
+                if log.file_id is not None:
+                    seen.add(log.file_id)
+                run.read(log, from_start=from_start)
+                if log.fault is not None:
+                    run.summary.faults.append(f"{path}: {log.fault}")
+        except SourceError as error:
+            run.summary.faults.append(error.what if error.hint is None else f"{error.what} ({error.hint})")
+    return run.finish()
+
+
+class _Ingest:
+    """One run over several logs: its number once it has read something, and its summary so far."""
+
+    def __init__(self, store: Store, moment: Moment, watcher: Watcher) -> None:
+        self._store = store
+        self._moment = moment
+        self._watcher = watcher
+        self._run: int | None = None
+        self._readings: dict[str, tuple[int, ReadSource]] = {}
+        self.summary = Summary()
+
+    def read(self, log: Log, *, from_start: bool) -> None:
+        place = self._recognise(log)
+        if place is not None and from_start:
+            place = place._replace(offset=0, line=1)
+        while place is not None:
+            place = self._read_from(log, place, from_start=from_start)
+
+    def finish(self) -> Summary:
+        if self._run is not None:
+            with self._store.change():
+                runs.note(self._store, self._run, self.summary.as_json())
+            self.summary.run = None if self._store.is_rehearsal else self._run
+        return self.summary
+
+    def _recognise(self, log: Log) -> _Place | None:
+        """Return where to go on reading; None for a log without a line."""
+        if not log.has_identity:
+            return _Place(None, 0, 1)
+        if log.first_line is None:
+            return None
+        for known in logs.beginning_with(self._store, log.first_line):
+            if log.fingerprint(known.length) == known.fingerprint:
+                return _Place(known.id, known.length, known.next_line)
+        if logs.at_path(self._store, log.absolute_path) is not None:
+            self._watcher.say(f"{log.path}: truncated or replaced since it was last read; read from its start")
+        return _Place(0, 0, 1)
+
+    def _read_from(self, log: Log, place: _Place, *, from_start: bool) -> _Place | None:
+        """Read pieces from a place on; returns where to go on instead, where another run has read on meanwhile."""
+        for piece in log.pieces(place.offset, place.line):
+            batch = jsonl.decode(piece, self._moment.now)
+            with self._store.change():
+                known = self._known(log, place)
+                if known is not None and not from_start and known.length != piece.offset:
+                    return _Place(known.id, known.length, known.next_line)
+                place = place._replace(log=known.id if known else None)
+                self._take_in(log, known, piece, batch)
+            self._watcher.read(batch.end_offset - piece.offset)
+        return None
+
+    def _known(self, log: Log, place: _Place) -> KnownLog | None:
+        if place.log is None:
+            return None
+        if place.log:
+            return logs.get(self._store, place.log)
+        if log.first_line is None:
+            raise AssertionError("a log without a line has no pieces")
+        for known in logs.beginning_with(self._store, log.first_line):
+            if log.fingerprint(known.length) == known.fingerprint:
+                return known
+        return logs.get(self._store, logs.add(self._store, log.absolute_path, log.first_line))
+
+    def _take_in(self, log: Log, known: KnownLog | None, piece: Piece, batch: Batch) -> None:
+        if batch.lines or batch.end_offset > piece.offset:
+            reading, source = self._reading(log, known, piece)
+            absorbed = absorb(self._store, Origin(self._number(), reading), rules_in_force(self._store), batch.events)
+            logs.save_rejects(self._store, reading, batch.rejects)
+            logs.extend_reading(self._store, reading, batch.end_offset, batch.lines)
+            if known is not None and batch.end_offset > known.length:
+                fingerprint = log.fingerprint(batch.end_offset) or ""
+                moved_on = KnownLog(known.id, log.absolute_path, batch.end_offset, batch.end_line, fingerprint)
+                logs.save_progress(self._store, moved_on)
+            source.to_offset = batch.end_offset
+            source.lines += batch.lines
+            self._count(batch)
+            self.summary.without_effect += absorbed.without_effect
+            self.summary.unmatched += absorbed.unmatched
+            self.summary.considered += absorbed.considered
+            self.summary.exits += absorbed.exits
+            self.summary.moved += absorbed.moved
+            runs.note(self._store, self._number(), self.summary.as_json(), is_finished=False)
+        self.summary.incomplete += batch.incomplete
+        if batch.incomplete:
+            self._watcher.say(f"{log.path}: the last line is not complete; left for the next run")
+
+    def _count(self, batch: Batch) -> None:
+        self.summary.lines += batch.lines
+        self.summary.rejected += len(batch.rejects)
+        self.summary.without_effect += batch.without_effect
+        for word, count in batch.unknown_types.items():
+            self.summary.unknown_types[word] = self.summary.unknown_types.get(word, 0) + count
+
+    def _number(self) -> int:
+        if self._run is None:
+            self._run = runs.begin(self._store, "ingest", self._moment)
+        return self._run
+
+    def _reading(self, log: Log, known: KnownLog | None, piece: Piece) -> tuple[int, ReadSource]:
+        if log.path not in self._readings:
+            number = logs.add_reading(
+                self._store, self._number(), log.path, log=known.id if known else None, offset=piece.offset
+            )
+            source = ReadSource(log.path, piece.offset, piece.offset)
+            self._readings[log.path] = number, source
+            self.summary.sources.append(source)
+        return self._readings[log.path]

@@ -1,0 +1,88 @@
+"""The lines that were not understood: looking at them, trying them again, forgetting them."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from crmflow.core.model import Event, Moment, Reject
+from crmflow.operations.absorb import absorb
+from crmflow.operations.settling import rules_in_force
+from crmflow.sources import jsonl
+from crmflow.sources.jsonl import Outcome
+from crmflow.store import erasure, logs, runs
+from crmflow.store.connection import Store
+from crmflow.store.enrollments import Origin
+from crmflow.store.logs import KeptReject
+
+
+class Retried(NamedTuple):
+    """What trying again brought: how many lines are understood now, how many still are not, and who left by that."""
+
+    run: int | None
+    understood: int
+    rejected: int
+    exits: int
+    moved: int
+
+
+def listed(store: Store) -> list[dict[str, Any]]:
+    """Return every reject with its source, line, byte offset, reason and text."""
+    return [
+        {
+            "reject": each.id,
+            "run": each.run,
+            "source": each.source,
+            "line": each.reject.line,
+            "offset": each.reject.offset,
+            "reason": each.reject.reason,
+            "text": each.reject.text.decode("utf-8", "backslashreplace"),
+        }
+        for each in logs.rejects(store)
+    ]
+
+
+def retry(store: Store, moment: Moment) -> Retried:
+    """Read every kept line again; those that are understood now have their effect and are no longer kept."""
+    with store.change():
+        kept = logs.rejects(store)
+        tried = [(each, _read_again(each, moment)) for each in kept]
+        understood = [(each, outcome) for each, outcome in tried if not isinstance(outcome, Reject)]
+        if not understood:
+            return Retried(None, 0, len(kept), 0, 0)
+        run = runs.begin(store, "rejects retry", moment)
+        exits = moved = 0
+        for source, events in _by_source(understood).items():
+            reading = logs.add_reading(store, run, source)
+            absorbed = absorb(store, Origin(run, reading), rules_in_force(store), events)
+            logs.extend_reading(store, reading, 0, len(events))
+            exits += absorbed.exits
+            moved += absorbed.moved
+        logs.drop_rejects(store, [each.id for each, _ in understood])
+        result = Retried(run, len(understood), len(kept) - len(understood), exits, moved)
+        runs.note(store, run, result._asdict())
+        return result._replace(run=store.shown(run))
+
+
+def _read_again(kept: KeptReject, moment: Moment) -> Outcome:
+    reject = kept.reject
+    return jsonl.decode_line(reject.text, line=reject.line, offset=reject.offset, now=moment.now)
+
+
+def _by_source(understood: Sequence[tuple[KeptReject, Outcome]]) -> dict[str, list[Event]]:
+    by_source: dict[str, list[Event]] = {}
+    for kept, outcome in understood:
+        if isinstance(outcome, Event):
+            by_source.setdefault(kept.source, []).append(outcome)
+    return by_source
+
+
+def clear(store: Store, moment: Moment) -> tuple[int | None, int]:
+    """Forget every reject, bytes and all; returns the run and how many there were."""
+    with store.change():
+        kept = logs.rejects(store)
+        if not kept:
+            return None, 0
+        run = runs.begin(store, "rejects clear", moment)
+        logs.drop_rejects(store, [each.id for each in kept])
+        runs.note(store, run, {"cleared": len(kept)})
+    erasure.scrub(store)
+    return store.shown(run), len(kept)

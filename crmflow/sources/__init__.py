@@ -1,0 +1,1 @@
+"""What the outside said: bytes of logs and tables become batches of events, rows and rejects."""

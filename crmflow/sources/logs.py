@@ -1,0 +1,191 @@
+"""Opening a log, knowing it again, and cutting it into pieces of whole lines.
+
+A log is known by its content: the fingerprint of its first `length` bytes, counted after unpacking, stays the same when
+the log is appended to, renamed, moved or compressed. The name plays no part in it.
+
+Lines end at a line feed and nowhere else. Memory is bounded by the size of a piece, whatever the length of a line.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from crmflow.core.errors import SourceError
+from crmflow.sources.inputs import BOM, STANDARD_INPUT, UTF16_BOMS, Input, open_input
+from crmflow.sources.readings import MIB, Prefix, Reading
+
+PIECE_SIZE = 8 * MIB
+MOST_LINES = 100_000
+"""A piece holds no more lines: a megabyte of tiny lines would become a hundred megabytes of rejects."""
+MAX_LINE_BYTES = MIB
+KEPT_BYTES = 64 * 1024
+"""What is kept of a line that can't be understood, or is longer than `MAX_LINE_BYTES`."""
+
+_Run = tuple[bytes, int | None]
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Whole lines of a log, from the unpacked byte `offset`, which lies in line `line` (from 1).
+
+    Only the last piece of a log may end without a newline: that line is unfinished. Where `oversized` is a number, the
+    piece is one line longer than `MAX_LINE_BYTES`: `oversized` is its true length with the newline, and `data` only its
+    beginning, followed by the newline if the line is finished.
+    """
+
+    data: bytes
+    offset: int
+    line: int
+    is_last: bool
+    oversized: int | None = None
+
+    @property
+    def end_offset(self) -> int:
+        """Return the offset of the byte after the piece."""
+        return self.offset + (len(self.data) if self.oversized is None else self.oversized)
+
+
+class Log:
+    """An open log: `path` as the user gave it, `absolute_path`, and what makes it known again.
+
+    A regular file `has_identity`: a `file_id` (device and inode), a `first_line` (SHA-256, hex, of its first line
+    without the newline, of 64 KiB at most; None for an empty log) and fingerprints. A stream has none of them.
+    `total_bytes` is the size as stored, None for a stream.
+    """
+
+    def __init__(self, opened: Input) -> None:
+        """Look at the beginning; raises `SourceError` where that already shows that it is no log of lines."""
+        self.path = opened.path
+        self.absolute_path = STANDARD_INPUT if opened.path == STANDARD_INPUT else str(Path(opened.path).absolute())
+        self.file_id = opened.file_id
+        self.has_identity = opened.file_id is not None
+        self.total_bytes = opened.size
+        self._input = opened
+        self._reading = Reading(opened.source())
+        self._prefix = Prefix(self._reading)
+        head = self._reading.peek()
+        _refuse_other_formats(self.path, head)
+        line = head.partition(b"\n")[0]
+        self.first_line = hashlib.sha256(line).hexdigest() if head and self.has_identity else None
+
+    @property
+    def bytes_read(self) -> int:
+        """Return how many bytes of the log as stored the pieces have come to."""
+        return self._reading.stored_position
+
+    @property
+    def fault(self) -> str | None:
+        """Return what is wrong with the archive, once the pieces have come to it; None for a sound one."""
+        return self._reading.fault
+
+    def fingerprint(self, length: int) -> str | None:
+        """Return a digest (hex) of the first `length` unpacked bytes; None where there are fewer, or for a stream.
+
+        It costs little for a plain file, an unpacking for an archive; asked again for a greater length it goes on from
+        where it was.
+        """
+        if not self.has_identity:
+            return None
+        if not self._prefix.can_reach(length):
+            self._prefix = Prefix(self._new_reading())
+        return self._prefix.digest(length)
+
+    def pieces(self, offset: int, line: int, size: int = PIECE_SIZE) -> Iterator[Piece]:
+        """Yield the log from the unpacked byte `offset` on, which lies in line `line`, in pieces of about `size` bytes.
+
+        A regular file is read up to the size that it had at opening, a stream once. At a fault of an archive the lines
+        that are whole are delivered and the pieces end. Raises `SourceError` where reading fails.
+        """
+        self._reading = reading = self._new_reading()
+        reading.pass_over(offset)
+        for (data, oversized), is_last in _with_last(_without_broken_line(reading, _runs(reading.reader, size))):
+            piece = Piece(data, offset, line, is_last, oversized)
+            yield piece
+            offset = piece.end_offset
+            line += data.count(b"\n")
+
+    def _new_reading(self) -> Reading:
+        """Return a reading from the start; a stream has only its one."""
+        return Reading(self._input.source()) if self.has_identity else self._reading
+
+
+@contextmanager
+def open_log(path: str) -> Iterator[Log]:
+    """Open a log for reading: a file, plain or gzip or Zstandard whatever its name, a pipe or, for `-`, standard input.
+
+    Raises `UsageError` for a directory, and `SourceError` for a device, for what is missing or can't be read, for
+    UTF-16 and for one JSON array instead of lines.
+    """
+    with open_input(path) as source:
+        yield Log(source)
+
+
+def _refuse_other_formats(path: str, head: bytes) -> None:
+    if head.startswith(UTF16_BOMS) or head[:2] in {b"{\0", b"\0{"}:
+        raise SourceError(
+            f"{path} is UTF-16, not UTF-8", hint="convert it with iconv: iconv -f UTF-16 -t UTF-8 OLD > NEW"
+        )
+    first, _, others = head.removeprefix(BOM).lstrip().partition(b"\n")
+    is_just_a_line = first.rstrip().endswith(b"]") and others.lstrip().startswith(b"{")
+    if first.startswith(b"[") and not is_just_a_line:
+        raise SourceError(
+            f"{path} is one JSON array, not one object per line",
+            hint="write one object per line: jq -c '.[]' OLD > NEW",
+        )
+
+
+def _runs(reader: io.BufferedReader, size: int) -> Iterator[_Run]:
+    """Yield runs of whole lines (only the last may be unfinished), an oversized line by itself with its length."""
+    while block := reader.read(size):
+        if not block.endswith(b"\n"):
+            block += reader.readline(MAX_LINE_BYTES)
+        if block.endswith(b"\n") or not reader.peek(1):
+            yield from _parts(block)
+            continue
+        start = block.rfind(b"\n") + 1
+        if start:
+            yield from _parts(block[:start])
+        yield _long_line(reader, block[start:])
+
+
+def _parts(block: bytes) -> Iterator[_Run]:
+    """Halve a run until no part has more than `MOST_LINES` lines."""
+    if block.count(b"\n") <= MOST_LINES:
+        yield block, None
+        return
+    middle = len(block) // 2
+    cut = (block.rfind(b"\n", 0, middle) + 1) or (block.find(b"\n", middle) + 1)
+    yield from _parts(block[:cut])
+    yield from _parts(block[cut:])
+
+
+def _long_line(reader: io.BufferedReader, start: bytes) -> _Run:
+    """Read to the end of the line that begins with `start`, keeping its beginning only."""
+    length = len(start)
+    while more := reader.readline(MAX_LINE_BYTES):
+        length += len(more)
+        if more.endswith(b"\n"):
+            return start[:KEPT_BYTES] + b"\n", length
+    return start[:KEPT_BYTES], length
+
+
+def _without_broken_line(reading: Reading, runs: Iterator[_Run]) -> Iterator[_Run]:
+    """Pass runs on, without the line in which a faulty archive breaks off."""
+    for data, oversized in runs:
+        whole = data[: data.rfind(b"\n") + 1] if reading.fault else data
+        if whole:
+            yield whole, oversized
+
+
+def _with_last(runs: Iterator[_Run]) -> Iterator[tuple[_Run, bool]]:
+    """Yield every run with whether it is the last one."""
+    previous: _Run | None = None
+    for run in runs:
+        if previous is not None:
+            yield previous, False
+        previous = run
+    if previous is not None:
+        yield previous, True

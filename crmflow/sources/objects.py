@@ -1,0 +1,123 @@
+"""One line of JSON, understood strictly: what Python's `json` lets pass and a store can't keep is refused.
+
+Refused are NaN and Infinity, numbers that become infinite, integers of thousands of digits, duplicate keys at any
+depth, nesting that exhausts the stack, invalid UTF-8, and two objects on a line.
+"""
+
+import json
+import math
+from collections import Counter
+from typing import Any
+
+from crmflow.core.model import Scalar
+
+SMALLEST_INTEGER = -(2**63)
+LARGEST_INTEGER = 2**63 - 1
+_MOST_DIGITS = 4300
+_SHOWN_CHARACTERS = 80
+
+
+class LineError(Exception):
+    """A line can't be understood; its text is a short sentence for a person that says why."""
+
+
+def read_object(line: bytes) -> dict[str, Any]:
+    """Return the JSON object that a line holds; raises `LineError` for anything else."""
+    try:
+        found = _decoder.decode(line.decode())
+    except UnicodeDecodeError as error:
+        raise LineError(f"invalid UTF-8 at byte {error.start + 1} of the line") from error
+    except json.JSONDecodeError as error:
+        raise LineError(_why_no_json(error)) from error
+    except RecursionError as error:
+        raise LineError("nested too deeply") from error
+    if not isinstance(found, dict):
+        raise LineError("expected one JSON object per line")
+    return found
+
+
+def read_scalar(name: str, value: object) -> Scalar:
+    """Return a key's value as a field can hold it; raises `LineError` for what is nested, too large or no text."""
+    if isinstance(value, str):
+        return read_text(name, value)
+    if value is None or isinstance(value, bool | float):
+        return value
+    if not isinstance(value, int):
+        raise LineError(f"{name} must be text, a number, true, false or null, not {_kind(value)}")
+    if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
+        raise LineError(f"{name} is beyond 64 bits: {shortened(str(value))}")
+    return value
+
+
+def read_text(name: str, value: object) -> str:
+    """Return a key's text; raises `LineError` where it is none, or holds what can't be stored as text."""
+    if not isinstance(value, str):
+        raise LineError(f"{name} must be text, not {_kind(value)}")
+    if "\0" in value:
+        raise LineError(f"NUL character in {name}")
+    if not is_encodable(value):
+        raise LineError(f"half a surrogate pair in {name}")
+    return value
+
+
+def read_name(name: str, value: object) -> str:
+    """Return a key's text, of an integer its digits; raises `LineError` as `read_text` does."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return read_text(name, value)
+
+
+def is_encodable(text: str) -> bool:
+    """Tell whether a text has no lone surrogates, so that it can be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shortened(text: str) -> str:
+    """Return a text at a length that fits into a reason."""
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def _kind(value: object) -> str:
+    return {bool: "true or false", int: "a number", float: "a number", list: "an array", dict: "an object"}.get(
+        type(value), "null"
+    )
+
+
+def _why_no_json(error: json.JSONDecodeError) -> str:
+    if error.msg == "Extra data":
+        return "expected one JSON object per line"
+    return f"not JSON: {error.msg} at character {error.pos + 1}"
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise LineError(f"duplicate key {shortened(repr(counts.most_common(1)[0][0]))}")
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise LineError(f"integer of {len(digits)} digits")
+    return int(digits)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise LineError(f"number out of range: {shortened(text)}")
+    return number
+
+
+def _refuse_constant(word: str) -> float:
+    raise LineError(f"{word} is no JSON")
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_without_duplicates, parse_int=_integer, parse_float=_finite, parse_constant=_refuse_constant
+)

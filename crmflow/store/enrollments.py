@@ -1,0 +1,244 @@
+"""Enrollments, the steps that they completed, and their exits: the one that stands and those that were superseded."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from crmflow.core.model import Completion, Enrollment, Exit
+from crmflow.core.times import from_stored, shorten, stored
+from crmflow.store.connection import Row, Store, array
+
+
+class Outcome(NamedTuple):
+    """What a settlement changes in one enrollment: the exit that now stands, and the last step that counts."""
+
+    enrollment: Enrollment
+    exit: Exit | None
+    completion: Completion | None
+    step_position: int | None
+
+
+class Origin(NamedTuple):
+    """Where what is written comes from: the run, and what it read (None: no log)."""
+
+    run: int
+    reading: int | None = None
+
+
+_COLUMNS = (
+    "enrollment.id, record_id, workflow.name, enrolled_at, step, step_position, step_at,"
+    " exit.id, exited_at, cause, trigger, event_id, event_type, line, note, exit.run_id"
+)
+_JOINS = " JOIN workflow ON workflow.id = workflow_id LEFT JOIN exit ON exit.id = exit_id"
+
+
+def of_records(store: Store, records: Iterable[int], workflow: str | None = None) -> list[Enrollment]:
+    """Return all enrollments of these records (in one workflow, or in any), the oldest first."""
+    rows = store.rows(
+        f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN enrollment ON record_id = wanted.value{_JOINS}"
+        " WHERE ? IN ('', workflow.name) ORDER BY enrollment.id",
+        [array(records), workflow or ""],
+    )
+    return [_enrollment(row) for row in rows]
+
+
+def active_in(store: Store, workflow: str) -> list[Enrollment]:
+    """Return the active enrollments of a workflow, the oldest first."""
+    rows = store.rows(
+        f"SELECT {_COLUMNS} FROM enrollment{_JOINS}"
+        " WHERE state = 'active' AND workflow.name = ? ORDER BY enrollment.id",
+        [workflow],
+    )
+    return [_enrollment(row) for row in rows]
+
+
+def _enrollment(row: Row) -> Enrollment:
+    number, record, workflow, enrolled_at, step, position, step_at, exit_id, *exit_columns, exit_run = row
+    return Enrollment(
+        id=number,
+        record_id=record,
+        workflow=workflow,
+        enrolled_at=from_stored(enrolled_at),
+        step=step,
+        step_position=position,
+        step_at=None if step_at is None else from_stored(step_at),
+        exit=None if exit_id is None else _exit(*exit_columns),
+        exit_id=exit_id,
+        exit_run=exit_run,
+    )
+
+
+def _exit(*columns: Any) -> Exit:
+    at, cause, trigger, event_id, event_type, line, note = columns
+    return Exit(
+        at=from_stored(at),
+        cause=cause,
+        trigger=trigger,
+        event_id=event_id,
+        event_type=event_type,
+        line=line,
+        note=note,
+    )
+
+
+def completions(store: Store, enrollments: Iterable[int]) -> dict[int, list[Completion]]:
+    """Return the steps that these enrollments are known to have completed, by enrollment."""
+    rows = store.rows(
+        "SELECT enrollment_id, step, position, completed_at, event_id, line"
+        " FROM json_each(?) AS wanted CROSS JOIN step_completion ON enrollment_id = wanted.value",
+        [array(enrollments)],
+    )
+    found: dict[int, list[Completion]] = {}
+    for number, step, position, at, event_id, line in rows:
+        completion = Completion(step=step, position=position, at=from_stored(at), event_id=event_id or None, line=line)
+        found.setdefault(number, []).append(completion)
+    return found
+
+
+def add(store: Store, run: int, workflow_id: int, records: Iterable[int], at: datetime) -> None:
+    """Enroll records that are not active in the workflow."""
+    store.execute_many(
+        "INSERT INTO enrollment (record_id, workflow_id, enrolled_at, run_id) VALUES (?, ?, ?, ?)",
+        ((record, workflow_id, stored(at), run) for record in records),
+    )
+
+
+def save_completions(store: Store, origin: Origin, completed: Iterable[tuple[int, Completion]]) -> None:
+    """Remember completed steps, given with their enrollment's number; repeats make no difference."""
+    store.execute_many(
+        "INSERT INTO step_completion VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (
+            (
+                number,
+                each.step,
+                each.position,
+                stored(each.at),
+                each.event_id or "",
+                origin.reading,
+                each.line,
+                origin.run,
+            )
+            for number, each in completed
+        ),
+    )
+
+
+def save_outcomes(store: Store, origin: Origin, outcomes: Sequence[Outcome]) -> None:
+    """Write what a settlement decided; an exit that no longer stands is kept as superseded."""
+    exits = [each for each in outcomes if each.exit is not None and each.exit is not each.enrollment.exit]
+    store.execute_many(
+        "UPDATE exit SET superseded_run_id = ? WHERE id = ?",
+        ((origin.run, each.enrollment.exit_id) for each in exits if each.enrollment.exit_id is not None),
+    )
+    [(first,)] = store.rows("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'exit'), 0) + 1")
+    store.execute_many(
+        "INSERT INTO exit (id, enrollment_id, exited_at, cause, trigger, event_id, event_type, reading_id, line, note,"
+        " definition_id, run_id) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, definition_id, ? FROM enrollment"
+        " JOIN workflow ON workflow.id = workflow_id WHERE enrollment.id = ?",
+        (_exit_row(number, each, origin) for number, each in enumerate(exits, start=first)),
+    )
+    store.execute_many(
+        "UPDATE enrollment SET state = ?, exit_id = ? WHERE id = ?",
+        ((_state(each.exit), number, each.enrollment.id) for number, each in enumerate(exits, start=first)),
+    )
+    store.execute_many(
+        "UPDATE enrollment SET step = ?, step_position = ?, step_at = ? WHERE id = ?",
+        (_step_row(each) for each in outcomes if _has_new_step(each)),
+    )
+
+
+def _exit_row(number: int, outcome: Outcome, origin: Origin) -> tuple[Any, ...]:
+    exit_ = outcome.exit
+    if exit_ is None:
+        raise AssertionError("only exits are written")
+    reading = None if exit_.line is None else origin.reading
+    return (
+        number,
+        outcome.enrollment.id,
+        stored(exit_.at),
+        exit_.cause,
+        exit_.trigger,
+        exit_.event_id,
+        exit_.event_type,
+        reading,
+        exit_.line,
+        exit_.note,
+        origin.run,
+        outcome.enrollment.id,
+    )
+
+
+def _state(exit_: Exit | None) -> str:
+    return "completed" if exit_ is not None and exit_.cause == "completed" else "disenrolled"
+
+
+def _has_new_step(outcome: Outcome) -> bool:
+    enrollment, last = outcome.enrollment, outcome.completion
+    if last is None:
+        return enrollment.step is not None
+    return (last.step, last.at) != (enrollment.step, enrollment.step_at)
+
+
+def _step_row(outcome: Outcome) -> tuple[Any, ...]:
+    last = outcome.completion
+    if last is None:
+        return (None, None, None, outcome.enrollment.id)
+    return (last.step, outcome.step_position, stored(last.at), outcome.enrollment.id)
+
+
+def listed(
+    store: Store, *, workflow: str | None = None, record: int | None = None, state: str | None = None
+) -> list[dict[str, Any]]:
+    """Return enrollments as SPEC's JSON has them, ordered by workflow, record key and time of enrollment."""
+    conditions = {"workflow.name = ?": workflow, "record.id = ?": record, "state = ?": state}
+    given = {sql: value for sql, value in conditions.items() if value is not None}
+    rows = store.rows(
+        "SELECT workflow.name, record.type, record.key, state, enrolled_at, step, exited_at, cause, trigger, event_id,"
+        " event_type, reading.path, line, exit.run_id, note FROM enrollment"
+        f"{_JOINS} JOIN record ON record.id = record_id LEFT JOIN reading ON reading.id = reading_id"
+        f" WHERE {' AND '.join(['record.removed_at IS NULL', *given])}"
+        " ORDER BY workflow.name, record.key, enrolled_at, enrollment.id",
+        given.values(),
+    )
+    return [_listed(row) for row in rows]
+
+
+def _listed(row: Row) -> dict[str, Any]:
+    workflow, kind, key, state, enrolled_at, step, exited_at, cause, *decided = row
+    return {
+        "workflow": workflow,
+        "type": kind,
+        "record": key,
+        "state": state,
+        "enrolled_at": shorten(enrolled_at),
+        "step": step,
+        "exited_at": None if exited_at is None else shorten(exited_at),
+        "exit": None if cause is None else _listed_exit(shorten(exited_at), cause, *decided),
+    }
+
+
+def _listed_exit(at: str, cause: str, *decided: Any) -> dict[str, Any]:
+    trigger, event_id, event_type, path, line, run, note = decided
+    event = {"id": event_id, "type": event_type, "time": at, "source": path, "line": line} if event_type else None
+    return {"cause": cause, "trigger": trigger, "event": event, "run": run, "note": note}
+
+
+class Counted(NamedTuple):
+    """How many enrollments of a workflow are alike in state, last step and what they left by."""
+
+    state: str
+    step: str | None
+    trigger: str | None
+    number: int
+
+
+def counted(store: Store) -> dict[str, list[Counted]]:
+    """Return the counts of enrollments by workflow."""
+    rows = store.rows(
+        "SELECT workflow.name, state, CASE state WHEN 'active' THEN step END AS at_step, trigger, count(*)"
+        f" FROM enrollment{_JOINS} GROUP BY workflow.name, state, at_step, trigger"
+    )
+    found: dict[str, list[Counted]] = {}
+    for workflow, *columns in rows:
+        found.setdefault(workflow, []).append(Counted(*columns))
+    return found

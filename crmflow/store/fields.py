@@ -1,0 +1,101 @@
+"""Fields: the latest change decides, whatever order changes come in.
+
+Changes of one moment are ordered by hand after events, then by event id, then by value: the last one decides.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from crmflow.core.model import EMAIL_FIELD, FieldChange, Record
+from crmflow.core.times import stored
+from crmflow.store.connection import Store, array
+from crmflow.store.records import as_json, load
+
+Stamp = tuple[str, int, str, str]
+"""What orders the changes of one field: time, by which run by hand (0: by an event), event id, value as JSON."""
+
+
+def save(store: Store, run: int, changes: Iterable[FieldChange]) -> None:
+    """Remember changes and give each field concerned the value of its latest one; repeats make no difference."""
+    by_field: dict[tuple[int, str], list[Stamp]] = {}
+    for change in changes:
+        stamp = (stored(change.at), run if change.is_by_hand else 0, change.event_id, as_json(change.value))
+        by_field.setdefault((change.record_id, change.field), []).append(stamp)
+    if not by_field:
+        return
+    records = load(store, {number for number, _ in by_field})
+    _write_first_values(store, records, by_field)
+    store.execute_many(
+        "INSERT INTO field_change VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        ((*field, *stamp, run) for field, stamps in by_field.items() for stamp in stamps),
+    )
+    _remember_addresses(store, records, by_field)
+    refresh(store, records, by_field)
+
+
+def refresh(store: Store, records: dict[int, Record], fields: Iterable[tuple[int, str]]) -> None:
+    """Give these fields (record number, name) the value of their latest change."""
+    latest = _latest(store, fields)
+    changed: dict[int, dict[str, Any]] = {}
+    for (number, field), value in latest.items():
+        changed.setdefault(number, {})[field] = as_value(value)
+    for number, values in changed.items():
+        record = records[number]
+        if record.type == "prospect" and EMAIL_FIELD in values:
+            _set_email(store, number, values.pop(EMAIL_FIELD))
+        if values:
+            merged = as_json({**record.fields, **values})
+            store.execute("UPDATE record SET fields = ? WHERE id = ?", [merged, number])
+
+
+def as_value(text: str) -> Any:
+    """Return the value that a stored change holds."""
+    return json.loads(text)
+
+
+def _write_first_values(store: Store, records: dict[int, Record], fields: Iterable[tuple[int, str]]) -> None:
+    known = set(_latest(store, fields))
+    first = []
+    for number, field in set(fields) - known:
+        record = records[number]
+        if record.type == "prospect" and field == EMAIL_FIELD:
+            first.append((number, field, as_json(record.email)))
+        elif field in record.fields:
+            first.append((number, field, as_json(record.fields[field])))
+    store.execute_many(
+        "INSERT INTO field_change SELECT ?, ?, '', 0, '', ?, run_id FROM record WHERE id = ?",
+        ((number, field, value, number) for number, field, value in first),
+    )
+
+
+def _latest(store: Store, fields: Iterable[tuple[int, str]]) -> dict[tuple[int, str], str]:
+    rows = store.rows(
+        "SELECT record_id, field, field_change.value FROM json_each(?) AS wanted CROSS JOIN field_change"
+        " ON record_id = json_extract(wanted.value, '$[0]') AND field = json_extract(wanted.value, '$[1]')"
+        " ORDER BY record_id, field, changed_at, hand_run_id, event_id, field_change.value",
+        [array(fields)],
+    )
+    return {(number, field): value for number, field, value in rows}
+
+
+def _remember_addresses(store: Store, records: dict[int, Record], by_field: dict[tuple[int, str], list[Stamp]]) -> None:
+    addresses = (
+        (value.casefold(), number)
+        for (number, field), stamps in by_field.items()
+        if field == EMAIL_FIELD and records[number].type == "prospect"
+        for *_, text in stamps
+        if isinstance(value := as_value(text), str) and value
+    )
+    store.execute_many("INSERT INTO email VALUES (?, ?, 0) ON CONFLICT DO NOTHING", addresses)
+
+
+def _set_email(store: Store, number: int, email: object) -> None:
+    address = email if isinstance(email, str) and email else None
+    store.execute("UPDATE record SET email = ? WHERE id = ?", [address, number])
+    store.execute("UPDATE email SET is_current = 0 WHERE record_id = ?", [number])
+    if address is not None:
+        store.execute(
+            "INSERT INTO email VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET is_current = 1",
+            [address.casefold(), number],
+        )

@@ -1,0 +1,113 @@
+"""Logs known by their content, what each run read of them, and the lines that were not understood."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from crmflow.core.model import Reject
+from crmflow.store.connection import Row, Store
+
+
+class KnownLog(NamedTuple):
+    """A log as far as it was read: `length` bytes (decompressed), the number of the next line, what they look like."""
+
+    id: int
+    path: str
+    length: int
+    next_line: int
+    fingerprint: str
+
+
+class KeptReject(NamedTuple):
+    """A reject with its number, the run that met it and the source as the user named it."""
+
+    id: int
+    run: int
+    source: str
+    reject: Reject
+
+
+_COLUMNS = "id, path, length, next_line, fingerprint"
+
+
+def beginning_with(store: Store, first_line: str) -> list[KnownLog]:
+    """Return the logs whose first line has this digest, the longest first."""
+    rows = store.rows(f"SELECT {_COLUMNS} FROM log WHERE first_line = ? ORDER BY length DESC, id DESC", [first_line])
+    return [KnownLog(*row) for row in rows]
+
+
+def at_path(store: Store, path: str) -> KnownLog | None:
+    """Return the log that was last read under an absolute path, or None."""
+    row = store.row(f"SELECT {_COLUMNS} FROM log WHERE path = ? ORDER BY id DESC LIMIT 1", [path])
+    return KnownLog(*row) if row else None
+
+
+def get(store: Store, log: int) -> KnownLog:
+    """Return a log by its number."""
+    [row] = store.rows(f"SELECT {_COLUMNS} FROM log WHERE id = ?", [log])
+    return KnownLog(*row)
+
+
+def add(store: Store, path: str, first_line: str) -> int:
+    """Get to know a log of which nothing was read yet; returns its number."""
+    return store.execute(
+        "INSERT INTO log (path, first_line, length, next_line, fingerprint) VALUES (?, ?, 0, 1, '')", [path, first_line]
+    )
+
+
+def save_progress(store: Store, known: KnownLog) -> None:
+    """Keep how far a log was read, and where it lies now."""
+    store.execute(
+        "UPDATE log SET path = ?, length = ?, next_line = ?, fingerprint = ? WHERE id = ?",
+        [known.path, known.length, known.next_line, known.fingerprint, known.id],
+    )
+
+
+def add_reading(store: Store, run: int, path: str, *, log: int | None = None, offset: int = 0) -> int:
+    """Write down that a run begins to read a source at an offset; returns the reading's number."""
+    return store.execute(
+        "INSERT INTO reading (run_id, log_id, path, from_offset, to_offset, line_count) VALUES (?, ?, ?, ?, ?, 0)",
+        [run, log, path, offset, offset],
+    )
+
+
+def extend_reading(store: Store, reading: int, to_offset: int, line_count: int) -> None:
+    """Write down how far a reading came, and how many lines more it read."""
+    store.execute(
+        "UPDATE reading SET to_offset = ?, line_count = line_count + ? WHERE id = ?", [to_offset, line_count, reading]
+    )
+
+
+def save_rejects(store: Store, reading: int, rejects: Iterable[Reject]) -> None:
+    """Keep the lines that were not understood."""
+    store.execute_many(
+        "INSERT INTO reject (reading_id, line, offset, reason, text) VALUES (?, ?, ?, ?, ?)",
+        ((reading, each.line, each.offset, each.reason, each.text) for each in rejects),
+    )
+
+
+def rejects(store: Store) -> list[KeptReject]:
+    """Return every reject that is kept, in the order in which they were met."""
+    rows = store.rows(
+        "SELECT reject.id, run_id, path, line, offset, reason, text FROM reject"
+        " JOIN reading ON reading.id = reading_id ORDER BY reject.id"
+    )
+    return [_kept(row) for row in rows]
+
+
+def drop_rejects(store: Store, numbers: Sequence[int]) -> None:
+    """Forget these rejects."""
+    store.execute_many("DELETE FROM reject WHERE id = ?", ((number,) for number in numbers))
+
+
+def _kept(row: Row) -> KeptReject:
+    number, run, path, *reject = row
+    return KeptReject(number, run, path, Reject(*reject))
+
+
+def reject_counts(store: Store) -> dict[str, Any]:
+    """Return how many rejects are kept, by source."""
+    return dict(
+        store.rows(
+            "SELECT path, count(*) FROM reject JOIN reading ON reading.id = reading_id GROUP BY path ORDER BY path"
+        )
+    )
