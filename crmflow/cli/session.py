@@ -43,6 +43,17 @@ def given(text: str) -> str:
     return text
 
 
+def seconds(text: str) -> float:
+    """Return how long to wait; what is no number from 0 to a day is wrong usage."""
+    try:
+        length = float(text)
+    except ValueError:
+        length = -1
+    if not 0 <= length <= LONGEST_WAIT:
+        raise typer.BadParameter(f"{text!r} is no number of seconds from 0 to {LONGEST_WAIT}")
+    return length
+
+
 DbOption = Annotated[
     str | None,
     typer.Option(
@@ -64,8 +75,7 @@ WaitOption = Annotated[
     typer.Option(
         "--wait",
         metavar="SECONDS",
-        min=0,
-        max=LONGEST_WAIT,
+        parser=seconds,
         show_default=False,
         help=f"How long to wait for another run to leave the store; {DEFAULT_WAIT:.0f} if left out.",
     ),

@@ -1,52 +1,82 @@
-"""Page addresses and the patterns that match them, in time linear in the address for each piece of the pattern.
+"""Page addresses and the patterns that match them, in time linear in the address and the pattern.
 
 A pattern is an address in which `*` stands for any characters and nothing else is special. Default port, fragment,
 trailing slash and (unless the pattern has a `?`) the query make no difference; the host is compared without case, the
 path with case. A pattern without a scheme matches http and https.
+
+A pattern is cut at its stars into pieces, which must follow one another in the address. A star may reach from the host
+into the path, so every piece is kept in two spellings: `exact` for the path and `folded` for where it begins in the
+host, in small letters up to its first `/` or `?`. In an address the host ends at the first of these, so a piece that
+begins in the host and fits ends there too, or goes on into the path exactly where its own spelling changes.
 """
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE | re.ASCII)
+_ADDRESS_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE | re.ASCII)
+_PATTERN_SCHEME = re.compile(r"([a-z*][a-z0-9+.*-]*)://", re.IGNORECASE | re.ASCII)
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-_WEB = ("http", "https")
+_WEB = tuple(_DEFAULT_PORTS)
+_ANY_PORT = ":*"
+
+
+class Piece(NamedTuple):
+    """What stands between two stars: how it is spelled in the path, and where it begins in the host."""
+
+    exact: str
+    folded: str
+
+
+class Form(NamedTuple):
+    """One of the spellings of an address without its scheme; the host ends at `border`."""
+
+    text: str
+    border: int
+
+
+class Spelling(NamedTuple):
+    """One of the spellings of a pattern: the pieces of its scheme, and those of what follows."""
+
+    scheme: tuple[Piece, ...]
+    pieces: tuple[Piece, ...]
 
 
 class UrlPattern(msgspec.Struct, frozen=True):
-    """One compiled pattern: its spellings (without query or with it), each cut into the pieces between the stars."""
+    """One compiled pattern, in every spelling that it stands for."""
 
     text: str
     has_query: bool
-    spellings: tuple[tuple[str, ...], ...]
+    spellings: tuple[Spelling, ...]
 
     def matches(self, address: str) -> bool:
         """Tell whether a page's address is one that the pattern means."""
         return any(
-            _fits(pieces, form) for form in _forms(address, keep_query=self.has_query) for pieces in self.spellings
+            _fits(spelling.scheme, Form(scheme, 0)) and any(_fits(spelling.pieces, form) for form in forms)
+            for scheme, forms in _forms(address, keep_query=self.has_query)
+            for spelling in self.spellings
         )
 
 
 def compile_pattern(text: str) -> UrlPattern:
     """Return the pattern that a workflow's `url` declares."""
-    has_query = "?" in text
-    scheme, rest = _split_scheme(text)
-    spellings: list[tuple[str, ...]] = []
-    for each in (scheme,) if scheme else _WEB:
-        host, tail = _split_host(rest)
-        path, query = _path_and_query(tail, keep_query=has_query)
-        for spelling in (_host(each, host), host):
-            if spelling == host and "*" not in host:
-                continue  # only a star in the host's place can reach into the path, where case counts
-            pieces = tuple(f"{each}://{spelling}{path}{query}".split("*"))
-            if pieces not in spellings:
-                spellings.append(pieces)
+    text_without_fragment = text.partition("#")[0]
+    has_query = "?" in text_without_fragment
+    scheme, rest = _split_scheme(_PATTERN_SCHEME, text_without_fragment)
+    host, tail = _split_host(rest)
+    path, query = _path_and_query(tail, keep_query=has_query)
+    spellings = {
+        Spelling(_pieces(each), _pieces(f"{its_host}{path}{query}")): None
+        for each in _schemes(scheme)
+        for its_host in _hosts(each, host)
+    }
     return UrlPattern(text=text, has_query=has_query, spellings=tuple(spellings))
 
 
-def _split_scheme(text: str) -> tuple[str, str]:
-    match = _SCHEME.match(text)
+def _split_scheme(scheme: re.Pattern[str], text: str) -> tuple[str, str]:
+    match = scheme.match(text)
     return (match[1].lower(), text[match.end() :]) if match else ("", text)
 
 
@@ -55,37 +85,79 @@ def _split_host(rest: str) -> tuple[str, str]:
     return rest[:end], rest[end:]
 
 
-def _host(scheme: str, host: str) -> str:
-    return host.lower().removesuffix(_DEFAULT_PORTS.get(scheme, " "))
-
-
 def _path_and_query(tail: str, *, keep_query: bool) -> tuple[str, str]:
     path, _, query = tail.partition("#")[0].partition("?")
     return path.removesuffix("/"), f"?{query}" if keep_query and query else ""
 
 
-def _forms(address: str, *, keep_query: bool) -> list[str]:
-    """Return every spelling under which an address counts: with and without the trailing slash, per scheme."""
-    scheme, rest = _split_scheme(address)
+def _schemes(scheme: str) -> tuple[str, ...]:
+    """Return the schemes that a pattern's scheme stands for; those of the web by name, for their default ports."""
+    if not scheme:
+        return _WEB
+    pieces = _pieces(scheme)
+    return (scheme, *(each for each in _WEB if each != scheme and _fits(pieces, Form(each, 0))))
+
+
+def _hosts(scheme: str, host: str) -> Iterator[str]:
+    """Yield a pattern's host without its default port; where any port will do, so will none."""
+    host = _without_default_port(scheme, host)
+    yield host
+    if host.endswith(_ANY_PORT):
+        yield host.removesuffix(_ANY_PORT)
+
+
+def _without_default_port(scheme: str, host: str) -> str:
+    return host.removesuffix(_DEFAULT_PORTS[scheme]) if scheme in _DEFAULT_PORTS else host
+
+
+def _pieces(text: str) -> tuple[Piece, ...]:
+    return tuple(Piece(each, _folded(each)) for each in text.split("*"))
+
+
+def _folded(piece: str) -> str:
+    host, path = _split_host(piece)
+    return host.lower() + path
+
+
+def _forms(address: str, *, keep_query: bool) -> Iterator[tuple[str, tuple[Form, Form]]]:
+    """Yield each scheme that an address may have, with the address spelled without and with a trailing slash."""
+    scheme, rest = _split_scheme(_ADDRESS_SCHEME, address)
     host, tail = _split_host(rest)
     path, query = _path_and_query(tail, keep_query=keep_query)
-    return [
-        f"{each}://{_host(each, host)}{path}{slash}{query}"
-        for each in ((scheme,) if scheme else _WEB)
-        for slash in ("", "/")
-    ]
+    for each in (scheme,) if scheme else _WEB:
+        its_host = _without_default_port(each, host.lower())
+        border = len(its_host)
+        yield each, (Form(f"{its_host}{path}{query}", border), Form(f"{its_host}{path}/{query}", border))
 
 
-def _fits(pieces: tuple[str, ...], text: str) -> bool:
+def _fits(pieces: tuple[Piece, ...], form: Form) -> bool:
+    """Tell whether the pieces make up the whole of a text, with any characters between them."""
+    first, last = pieces[0], pieces[-1]
+    spelled = first.folded if form.border else first.exact
     if len(pieces) == 1:
-        return text == pieces[0]
-    first, *middle, last = pieces
-    if not text.startswith(first):
+        return form.text == spelled
+    if not form.text.startswith(spelled):
         return False
-    at = len(first)
-    for piece in middle:
-        found = text.find(piece, at)
-        if found < 0:
+    at = len(spelled)
+    for piece in pieces[1:-1]:
+        at = _end_of(piece, form, at)
+        if at < 0:
             return False
-        at = found + len(piece)
-    return len(text) - at >= len(last) and text.endswith(last)
+    return _is_end(last, form, at)
+
+
+def _end_of(piece: Piece, form: Form, at: int) -> int:
+    """Return where the first occurrence of a piece from `at` on ends, -1 where there is none."""
+    found = form.text.find(piece.folded, at, form.border + len(piece.folded) - 1)
+    if 0 <= found < form.border:
+        return found + len(piece.folded)
+    found = form.text.find(piece.exact, max(at, form.border))
+    return -1 if found < 0 else found + len(piece.exact)
+
+
+def _is_end(piece: Piece, form: Form, at: int) -> bool:
+    """Tell whether a text ends with a piece that begins at `at` or later."""
+    in_host, in_path = len(form.text) - len(piece.folded), len(form.text) - len(piece.exact)
+    if at <= in_host < form.border:
+        return form.text.endswith(piece.folded)
+    return max(at, form.border) <= in_path and form.text.endswith(piece.exact)

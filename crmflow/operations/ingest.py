@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from crmflow.core.errors import SourceError
 from crmflow.core.model import Moment
-from crmflow.operations.absorb import absorb
+from crmflow.operations.absorb import Absorbed, absorb
 from crmflow.operations.settling import rules_in_force
 from crmflow.sources import jsonl
 from crmflow.sources.jsonl import Batch
@@ -48,6 +48,21 @@ class Summary:
     incomplete: int = 0
     sources: list[ReadSource] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+
+    def count(self, batch: Batch, absorbed: Absorbed) -> None:
+        """Add what became of one piece's lines, each of which must be in exactly one class."""
+        self.lines += batch.lines
+        self.rejected += len(batch.rejects)
+        for word, number in batch.unknown_types.items():
+            self.unknown_types[word] = self.unknown_types.get(word, 0) + number
+        self.without_effect += batch.without_effect + absorbed.without_effect
+        self.unmatched += absorbed.unmatched
+        self.considered += absorbed.considered
+        self.exits += absorbed.exits
+        self.moved += absorbed.moved
+        classes = self.rejected + self.without_effect + self.unmatched + self.considered
+        if self.lines != classes + sum(self.unknown_types.values()):
+            raise AssertionError(f"{self.lines} lines, but not as many in their classes: {self}")
 
     def as_json(self) -> dict[str, Any]:
         """Return the summary as plain values; the faults are said, not part of it."""
@@ -117,8 +132,8 @@ class _Ingest:
     def finish(self) -> Summary:
         if self._run is not None:
             with self._store.change():
-                runs.note(self._store, self._run, self.summary.as_json())
-            self.summary.run = None if self._store.is_rehearsal else self._run
+                self._note(is_finished=True)
+            self.summary.run = self._store.shown(self._run)
         return self.summary
 
     def _recognise(self, log: Log) -> _Place | None:
@@ -138,6 +153,11 @@ class _Ingest:
         """Read pieces from a place on; returns where to go on instead, where another run has read on meanwhile."""
         for piece in log.pieces(place.offset, place.line):
             batch = jsonl.decode(piece, self._moment.now)
+            if batch.incomplete:
+                self.summary.incomplete += 1
+                self._watcher.say(f"{log.path}: the last line is not complete; left for the next run")
+            if batch.end_offset == piece.offset:
+                continue
             with self._store.change():
                 known = self._known(log, place)
                 if known is not None and not from_start and known.length != piece.offset:
@@ -160,34 +180,23 @@ class _Ingest:
         return logs.get(self._store, logs.add(self._store, log.absolute_path, log.first_line))
 
     def _take_in(self, log: Log, known: KnownLog | None, piece: Piece, batch: Batch) -> None:
-        if batch.lines or batch.end_offset > piece.offset:
-            reading, source = self._reading(log, known, piece)
-            absorbed = absorb(self._store, Origin(self._number(), reading), rules_in_force(self._store), batch.events)
-            logs.save_rejects(self._store, reading, batch.rejects)
-            logs.extend_reading(self._store, reading, batch.end_offset, batch.lines)
-            if known is not None and batch.end_offset > known.length:
-                fingerprint = log.fingerprint(batch.end_offset) or ""
-                moved_on = KnownLog(known.id, log.absolute_path, batch.end_offset, batch.end_line, fingerprint)
-                logs.save_progress(self._store, moved_on)
-            source.to_offset = batch.end_offset
-            source.lines += batch.lines
-            self._count(batch)
-            self.summary.without_effect += absorbed.without_effect
-            self.summary.unmatched += absorbed.unmatched
-            self.summary.considered += absorbed.considered
-            self.summary.exits += absorbed.exits
-            self.summary.moved += absorbed.moved
-            runs.note(self._store, self._number(), self.summary.as_json(), is_finished=False)
-        self.summary.incomplete += batch.incomplete
-        if batch.incomplete:
-            self._watcher.say(f"{log.path}: the last line is not complete; left for the next run")
+        reading, source = self._reading(log, known, piece)
+        absorbed = absorb(self._store, Origin(self._number(), reading), rules_in_force(self._store), batch.events)
+        logs.save_rejects(self._store, reading, batch.rejects)
+        logs.extend_reading(self._store, reading, batch.end_offset, batch.lines)
+        if known is not None and batch.end_offset > known.length:
+            fingerprint = log.fingerprint(batch.end_offset) or ""
+            moved_on = KnownLog(known.id, log.absolute_path, batch.end_offset, batch.end_line, fingerprint)
+            logs.save_progress(self._store, moved_on)
+        source.to_offset = batch.end_offset
+        source.lines += batch.lines
+        self.summary.count(batch, absorbed)
+        self._note(is_finished=False)
 
-    def _count(self, batch: Batch) -> None:
-        self.summary.lines += batch.lines
-        self.summary.rejected += len(batch.rejects)
-        self.summary.without_effect += batch.without_effect
-        for word, count in batch.unknown_types.items():
-            self.summary.unknown_types[word] = self.summary.unknown_types.get(word, 0) + count
+    def _note(self, *, is_finished: bool) -> None:
+        plain = self.summary.as_json()
+        del plain["run"]
+        runs.note(self._store, self._number(), plain, is_finished=is_finished)
 
     def _number(self) -> int:
         if self._run is None:

@@ -11,11 +11,12 @@ a block unpacks to at most 128 KiB, and where the blocks end too early is seen.
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Literal
 
 import zstandard
 
-from crmflow.sources.inputs import Source
+from crmflow.sources.inputs import BUFFER_SIZE, Source
 
 Packing = Literal["gzip", "zstd"]
 MAX_RATIO = 200
@@ -47,7 +48,7 @@ class Unpacked(Source):
     def __init__(self, packed: io.BufferedReader, source: Source, packing: Packing) -> None:
         """Take the reader of the archive and the source under it, which knows how much was read."""
         self.fault: str | None = None
-        self._chunks = _UNPACKERS[packing](packed)
+        self._chunks = filter(None, _UNPACKERS[packing](packed))
         self._source = source
         self._unpacked_bytes = 0
         self._rest = b""
@@ -75,15 +76,26 @@ def _gunzip(packed: io.BufferedReader) -> Iterator[bytes]:
         unpacker = zlib.decompressobj(wbits=31)
         while not unpacker.eof:
             data = packed.peek()
+            before = unpacker.copy()
             try:
                 chunk = unpacker.decompress(data, _CHUNK)
             except zlib.error as error:
+                yield from _before_error(before, data)
                 raise ArchiveError(f"corrupt archive: {error}") from error
             packed.read(len(data) - len(unpacker.unconsumed_tail) - len(unpacker.unused_data))
-            if chunk:
-                yield chunk
-            elif not data:
+            yield chunk
+            if not chunk and not data:
                 raise ArchiveError(_TRUNCATED)
+
+
+def _before_error(unpacker: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+    """Yield what `data` holds before an error in it, which zlib keeps to itself: by halves, down to the byte."""
+    size = BUFFER_SIZE
+    while size := size // 2:
+        trial = unpacker.copy()
+        with suppress(zlib.error):
+            yield trial.decompress(data[:size])
+            unpacker, data = trial, data[size:]
 
 
 def _unzstd(packed: io.BufferedReader) -> Iterator[bytes]:
@@ -109,9 +121,7 @@ def _unzstd_frame(packed: io.BufferedReader) -> Iterator[bytes]:
         header = _exactly(packed, 3)
         word = int.from_bytes(header, "little")
         is_last = bool(word & 1)
-        chunk = unpacker.decompress(header + _exactly(packed, 1 if word >> 1 & 3 == _RLE_BLOCK else word >> 3))
-        if chunk:
-            yield chunk
+        yield unpacker.decompress(header + _exactly(packed, 1 if word >> 1 & 3 == _RLE_BLOCK else word >> 3))
     if descriptor[0] & 0b100:
         unpacker.decompress(_exactly(packed, 4))  # compares the checksum
 

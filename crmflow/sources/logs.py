@@ -8,6 +8,7 @@ Lines end at a line feed and nowhere else. Memory is bounded by the size of a pi
 
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ MAX_LINE_BYTES = MIB
 KEPT_BYTES = 64 * 1024
 """What is kept of a line that can't be understood, or is longer than `MAX_LINE_BYTES`."""
 
+_UTF16_WITHOUT_MARK = re.compile(rb"\{\0[^\0]\0|\0\{\0[^\0]")
 _Run = tuple[bytes, int | None]
 
 
@@ -124,7 +126,7 @@ def open_log(path: str) -> Iterator[Log]:
 
 
 def _refuse_other_formats(path: str, head: bytes) -> None:
-    if head.startswith(UTF16_BOMS) or head[:2] in {b"{\0", b"\0{"}:
+    if head.startswith(UTF16_BOMS) or _UTF16_WITHOUT_MARK.match(head):
         raise SourceError(
             f"{path} is UTF-16, not UTF-8", hint="convert it with iconv: iconv -f UTF-16 -t UTF-8 OLD > NEW"
         )

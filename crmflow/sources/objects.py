@@ -90,7 +90,7 @@ def _kind(value: object) -> str:
 def _why_no_json(error: json.JSONDecodeError) -> str:
     if error.msg == "Extra data":
         return "expected one JSON object per line"
-    return f"not JSON: {error.msg} at character {error.pos + 1}"
+    return f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}"
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

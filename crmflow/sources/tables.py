@@ -219,8 +219,10 @@ class _CsvReader:
             return next(self._reader, None)
         except csv.Error as error:
             is_confined = len(self._row_lines) == 1 and self._row_lines[0].count('"') % 2 == 0
-            if not is_confined or str(error).startswith("unexpected end"):
-                raise self._not_closed() from error
+            if str(error).startswith("unexpected end"):
+                raise self._not_closed(self._row_lines) from error
+            if not is_confined:
+                raise self._not_closed(self._row_lines[:-1]) from error
             is_bare = str(error).startswith("new-line character")
             self._row_fault = "carriage return in a cell without quotes" if is_bare else "text behind a closing quote"
             return []
@@ -233,15 +235,16 @@ class _CsvReader:
             self._row_size += len(line)
             self._row_fault = self._row_fault or self._lines.fault
             if self._lines.has_odd_quotes or self._row_size > MAX_ROW_CHARACTERS + 1:
-                raise self._not_closed()
+                raise self._not_closed(self._row_lines)
             yield line
 
-    def _not_closed(self) -> CrmflowError:
+    def _not_closed(self, lines: list[str]) -> CrmflowError:
+        """Return the error for the quote that is open at the end of these lines of the row."""
         is_open, opened = False, self._row_start
-        for number, line in enumerate(self._row_lines, start=self._row_start):
-            if line.count('"') % 2:
-                is_open = not is_open
-                opened = number if is_open else opened
+        for number, line in enumerate(lines, start=self._row_start):
+            quote_count = line.replace('""', "").count('"')
+            is_open ^= bool(quote_count % 2)
+            opened = number if is_open and quote_count else opened
         return CrmflowError(
             f"{self._lines.path}:{opened}: a quote is opened and not properly closed",
             hint='close it, or double it where it is part of the text: ""',

@@ -78,10 +78,21 @@ def extend_reading(store: Store, reading: int, to_offset: int, line_count: int) 
 
 
 def save_rejects(store: Store, reading: int, rejects: Iterable[Reject]) -> None:
-    """Keep the lines that were not understood."""
+    """Keep the lines that were not understood, each line of a log once however often it is read."""
+    rejects = list(rejects)
+    if not rejects:
+        return
+    kept = {
+        offset
+        for (offset,) in store.rows(
+            "SELECT offset FROM reject JOIN reading ON reading.id = reading_id WHERE offset BETWEEN ? AND ?"
+            " AND log_id = (SELECT log_id FROM reading WHERE id = ?)",
+            [rejects[0].offset, rejects[-1].offset, reading],
+        )
+    }
     store.execute_many(
         "INSERT INTO reject (reading_id, line, offset, reason, text) VALUES (?, ?, ?, ?, ?)",
-        ((reading, each.line, each.offset, each.reason, each.text) for each in rejects),
+        ((reading, each.line, each.offset, each.reason, each.text) for each in rejects if each.offset not in kept),
     )
 
 

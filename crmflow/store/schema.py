@@ -103,6 +103,7 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         ) STRICT
         """,
         "CREATE INDEX reading_of_run ON reading (run_id)",
+        "CREATE INDEX reading_of_log ON reading (log_id)",
         """
         CREATE TABLE reject (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
