@@ -45,7 +45,7 @@ def ingest(
     ]
     output.report(document, [", ".join([*shown, *([f"{unknown} of unknown type"] if unknown else [])])])
     if summary.rejected:
-        output.warn(f"{summary.rejected} lines were not understood: crmflow rejects list")
+        output.warn(f"lines that were not understood: {summary.rejected} (crmflow rejects list)")
     return PARTLY_DONE if summary.rejected or summary.faults else None
 
 

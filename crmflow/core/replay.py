@@ -3,6 +3,7 @@
 It is the truth: easy to read, slow, and without a store. Every faster way must give what it gives.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -30,7 +31,10 @@ def _settled(rules: Rules, enrollment: Enrollment, events: Iterable[Located]) ->
 
 
 def replay_fields(first: Mapping[tuple[int, str], Scalar], events: Iterable[Located]) -> dict[tuple[int, str], Scalar]:
-    """Return the fields (record number, name) after these events: each has the value of the latest one about it."""
+    """Return the fields (record number, name) after these events: each has the value of the latest one about it.
+
+    Of the same moment the larger event id is the later one (none before any), then the larger value as JSON.
+    """
     latest: dict[tuple[int, str], tuple[datetime, str, str]] = {}
     values = dict(first)
     for record, event in events:
@@ -38,7 +42,7 @@ def replay_fields(first: Mapping[tuple[int, str], Scalar], events: Iterable[Loca
         if change is None:
             continue
         field, value = change
-        stamp = (event.at, event.id or "", repr(value))
+        stamp = (event.at, event.id or "", json.dumps(value, ensure_ascii=False))
         if (record, field) not in latest or stamp > latest[record, field]:
             latest[record, field] = stamp
             values[record, field] = value

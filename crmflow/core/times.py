@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from crmflow.core.errors import CrmflowError
 
 _RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):\d\d:)(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)",
+    r"(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):\d\d:)(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:[0-5]\d)",
     re.ASCII,
 )
 _DURATION = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)

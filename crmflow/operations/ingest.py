@@ -15,11 +15,15 @@ from crmflow.operations.absorb import Absorbed, absorb
 from crmflow.operations.settling import rules_in_force
 from crmflow.sources import jsonl
 from crmflow.sources.jsonl import Batch
-from crmflow.sources.logs import Log, Piece, open_log
+from crmflow.sources.logs import PIECE_SIZE, Log, Piece, open_log
 from crmflow.store import logs, runs
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
 from crmflow.store.logs import KnownLog
+
+MOST_UNKNOWN_TYPES = 1_000
+OTHER_TYPES = "(other types)"
+"""What stands for all unknown types beyond the first thousand: garbage must not fill the memory."""
 
 
 @dataclass
@@ -54,7 +58,8 @@ class Summary:
         self.lines += batch.lines
         self.rejected += len(batch.rejects)
         for word, number in batch.unknown_types.items():
-            self.unknown_types[word] = self.unknown_types.get(word, 0) + number
+            known = word if word in self.unknown_types or len(self.unknown_types) < MOST_UNKNOWN_TYPES else OTHER_TYPES
+            self.unknown_types[known] = self.unknown_types.get(known, 0) + number
         self.without_effect += batch.without_effect + absorbed.without_effect
         self.unmatched += absorbed.unmatched
         self.considered += absorbed.considered
@@ -87,13 +92,19 @@ class _Place(NamedTuple):
 
 
 def ingest(
-    store: Store, paths: Sequence[str], moment: Moment, watcher: Watcher, *, from_start: bool = False
+    store: Store,
+    paths: Sequence[str],
+    moment: Moment,
+    watcher: Watcher,
+    *,
+    from_start: bool = False,
+    piece_size: int = PIECE_SIZE,
 ) -> Summary:
-    """Read what is new in these logs; returns what became of it.
+    """Read what is new in these logs, a transaction for about each `piece_size` bytes; returns what became of it.
 
     A source that can't be read is named in the summary's `faults` and does not stop the others.
     """
-    run = _Ingest(store, moment, watcher)
+    run = _Ingest(store, moment, watcher, piece_size)
     seen: set[tuple[int, int]] = set()
     for path in paths:
         try:
@@ -114,10 +125,11 @@ def ingest(
 class _Ingest:
     """One run over several logs: its number once it has read something, and its summary so far."""
 
-    def __init__(self, store: Store, moment: Moment, watcher: Watcher) -> None:
+    def __init__(self, store: Store, moment: Moment, watcher: Watcher, piece_size: int) -> None:
         self._store = store
         self._moment = moment
         self._watcher = watcher
+        self._piece_size = piece_size
         self._run: int | None = None
         self._readings: dict[str, tuple[int, ReadSource]] = {}
         self.summary = Summary()
@@ -151,7 +163,7 @@ class _Ingest:
 
     def _read_from(self, log: Log, place: _Place, *, from_start: bool) -> _Place | None:
         """Read pieces from a place on; returns where to go on instead, where another run has read on meanwhile."""
-        for piece in log.pieces(place.offset, place.line):
+        for piece in log.pieces(place.offset, place.line, self._piece_size):
             batch = jsonl.decode(piece, self._moment.now)
             if batch.incomplete:
                 self.summary.incomplete += 1
