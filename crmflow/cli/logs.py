@@ -1,12 +1,11 @@
 """Reading logs, and what was not understood of them."""
 
-import os
 from typing import Annotated
 
 import typer
 
 from crmflow.cli.render import Table
-from crmflow.cli.session import PARTLY_DONE, FilesArgument, Session, changes, given, group, reads
+from crmflow.cli.session import PARTLY_DONE, FilesArgument, Session, changes, given, group, reads, total_bytes
 
 app = group()
 rejects_app = group("rejects", "Rejects: the lines of logs that were not understood.")
@@ -31,7 +30,7 @@ def ingest(
     if format_ not in {None, *FORMATS}:
         raise UsageError(f"unknown format {format_!r}", hint=f"one of {', '.join(FORMATS)}")
     output = session.output
-    with session.changing() as store, output.progress("reading", _total_bytes(files)) as progress:
+    with session.changing() as store, output.progress("reading", total_bytes(files)) as progress:
         watcher = operation.Watcher(progress.advance, output.say)
         summary = operation.ingest(store, files, session.moment, watcher, from_start=from_start)
     for fault in summary.faults:
@@ -47,13 +46,6 @@ def ingest(
     if summary.rejected:
         output.warn(f"lines that were not understood: {summary.rejected} (crmflow rejects list)")
     return PARTLY_DONE if summary.rejected or summary.faults else None
-
-
-def _total_bytes(files: list[str]) -> int | None:
-    try:
-        return sum(os.stat(path).st_size for path in files)  # noqa: PTH116 - `-` and odd names are for open_log to judge
-    except OSError:
-        return None
 
 
 @reads(rejects_app, "list", example="crmflow rejects list --json > rejects.json")

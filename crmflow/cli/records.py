@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from crmflow.cli.render import Table
-from crmflow.cli.session import PARTLY_DONE, FileArgument, RefArgument, Session, changes, group, reads
+from crmflow.cli.session import PARTLY_DONE, FileArgument, RefArgument, Session, changes, group, reads, total_bytes
 
 app = group("record", "Records: prospects, organizations, deals.")
 
@@ -28,7 +28,7 @@ def import_(session: Session, type_: TypeArgument, file: FileArgument) -> int | 
     from crmflow.operations.lookup import parse_type
 
     kind = parse_type(type_)
-    with session.changing() as store, session.output.progress(f"importing {file}", None) as progress:
+    with session.changing() as store, session.output.progress(f"importing {file}", total_bytes([file])) as progress:
         summary = import_records.import_records(
             store, kind, file, session.moment, lambda table: progress.update(table.bytes_read)
         )

@@ -5,9 +5,9 @@ data are one JSON document. `--quiet` silences words and progress; what a readin
 the same (`data`), what a changing command did is not (`report`), unless `--json` asks for it. Warnings and errors are
 always said.
 
-A table is drawn on a terminal, folded into its width. Anywhere else a row is a line, its cells separated by tabs,
-without header, never wrapped or cut: what `cut -f`, `awk -F'\t'`, `sort` and `while IFS=$'\t' read` want. An empty
-cell is `-`, so that every row has every column.
+A table is drawn on a terminal; where it is too wide for it, every cell is a line, and a blank line stands between rows.
+Anywhere else a row is a line, its cells separated by tabs, without header, never wrapped or cut: what `cut -f`,
+`awk -F'\t'`, `sort` and `while IFS=$'\t' read` want. An empty cell is `-`, so that every row has every column.
 
 What comes from outside becomes text in one place, `visible`: it can neither move the cursor nor break a line.
 """
@@ -245,15 +245,33 @@ def _draw(columns: Sequence[str], rows: list[list[Cell]]) -> None:
     from rich.table import Table as Grid
     from rich.text import Text
 
+    console = Console(
+        file=sys.stdout, color_system=None if _is_dumb() else "auto", markup=False, emoji=False, highlight=False
+    )
+    if _natural_width(columns, rows) > console.width:
+        _put("\n\n".join(_as_card(columns, row) for row in rows))
+        return
     grid = Grid(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for at, column in enumerate(columns):
         is_count = all(isinstance(row[at], int) for row in rows)
         grid.add_column(Text(visible(column)), overflow="fold", justify="right" if is_count else "left")
     for row in rows:
         grid.add_row(*(Text(_text(cell)) for cell in row))
-    Console(
-        file=sys.stdout, color_system=None if _is_dumb() else "auto", markup=False, emoji=False, highlight=False
-    ).print(grid)
+    console.print(grid)
+
+
+def _natural_width(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> int:
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *(map(_text, row) for row in rows), strict=True)]
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _as_card(columns: Sequence[str], row: Sequence[Cell]) -> str:
+    """Return a row that is too wide for the terminal as lines, one for each cell that is not empty."""
+    width = max(map(len, columns))
+    told = ((column, cell) for column, cell in zip(columns, row, strict=True) if cell is not None and cell != "")
+    return "\n".join(f"{column:<{width}}  {_text(cell)}" for column, cell in told)
 
 
 @contextmanager

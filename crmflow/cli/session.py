@@ -12,6 +12,7 @@ loaded at every start.
 
 import inspect
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -176,6 +177,15 @@ _CHANGING: tuple[_Option, ...] = (
     ("wait", WaitOption, DEFAULT_WAIT),
     *_EVERYWHERE,
 )
+
+
+def total_bytes(paths: Iterable[str]) -> int | None:
+    """Return how many bytes these files hold as they are stored; None where one of them does not say."""
+    try:
+        found = [Path(path).stat() for path in paths]
+    except OSError:
+        return None
+    return sum(each.st_size for each in found) if all(stat.S_ISREG(each.st_mode) for each in found) else None
 
 
 def group(name: str | None = None, words: str | None = None) -> typer.Typer:

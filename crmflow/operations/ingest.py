@@ -7,9 +7,10 @@ another run has read meanwhile is passed over.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from crmflow.core.errors import SourceError
+from crmflow.core.errors import SourceError, UsageError
 from crmflow.core.model import Moment
 from crmflow.operations.absorb import Absorbed, absorb
 from crmflow.operations.settling import rules_in_force
@@ -102,8 +103,10 @@ def ingest(
 ) -> Summary:
     """Read what is new in these logs, a transaction for about each `piece_size` bytes; returns what became of it.
 
-    A source that can't be read is named in the summary's `faults` and does not stop the others.
+    A source that can't be read is named in the summary's `faults` and does not stop the others. Raises `UsageError`
+    for a directory, before anything is read.
     """
+    _refuse_directories(paths)
     run = _Ingest(store, moment, watcher, piece_size)
     seen: set[tuple[int, int]] = set()
     for path in paths:
@@ -120,6 +123,13 @@ def ingest(
         except SourceError as error:
             run.summary.faults.append(error.what if error.hint is None else f"{error.what} ({error.hint})")
     return run.finish()
+
+
+def _refuse_directories(paths: Sequence[str]) -> None:
+    for path in paths:
+        if os.path.isdir(path):
+            hint = f"name the files in it, for example {path.rstrip('/')}/*.jsonl"
+            raise UsageError(f"{path} is a directory; nothing was read", hint=hint)
 
 
 class _Ingest:
@@ -163,6 +173,7 @@ class _Ingest:
 
     def _read_from(self, log: Log, place: _Place, *, from_start: bool) -> _Place | None:
         """Read pieces from a place on; returns where to go on instead, where another run has read on meanwhile."""
+        read_before = 0
         for piece in log.pieces(place.offset, place.line, self._piece_size):
             batch = jsonl.decode(piece, self._moment.now)
             if batch.incomplete:
@@ -176,7 +187,8 @@ class _Ingest:
                     return _Place(known.id, known.length, known.next_line)
                 place = place._replace(log=known.id if known else None)
                 self._take_in(log, known, piece, batch)
-            self._watcher.read(batch.end_offset - piece.offset)
+            self._watcher.read(log.bytes_read - read_before)
+            read_before = log.bytes_read
         return None
 
     def _known(self, log: Log, place: _Place) -> KnownLog | None:
