@@ -6,7 +6,7 @@
 # It ends with 0, or with 3 where some lines were not understood (crmflow rejects list): everything else was done.
 # It stops at any other status of crmflow and ends with it: without the news of the logs, steps would be completed for
 # records that have left. Nothing needs a lock here: a second run waits for the store, and ends with 75 if it waits
-# too long. The next night catches up. cron mails what is printed: the steps that are due, the state, the errors.
+# too long. The next night catches up. cron mails what is printed: how things stand, warnings and errors.
 set -eu
 
 # cron's PATH is /usr/bin:/bin; pip, pipx and uv install crmflow for one user in ~/.local/bin.
@@ -28,6 +28,6 @@ crmflow ingest --quiet "$@" || status=$?
 if [ "$status" -ne 0 ] && [ "$status" -ne 3 ]; then
     exit "$status"
 fi
-crmflow advance --quiet
+crmflow advance
 crmflow status
 exit "$status"

@@ -55,7 +55,10 @@ def bulk_enroll(
     column: ColumnOption = None,
     all_or_nothing: AllOrNothingOption = False,
 ) -> int | None:
-    """Enroll every record of a selection: CSV, TSV or JSON lines with a column key (or email, for prospects)."""
+    """Enroll every record that a file lists.
+
+    The file is CSV, TSV or JSON lines with a column key (or email, for prospects).
+    """
     from crmflow.operations import enroll as operation
     from crmflow.operations.selection import Request
 
@@ -76,7 +79,10 @@ def disenroll(
     all_workflows: AllWorkflowsOption = False,
     note: NoteOption = None,
 ) -> int | None:
-    """Take one record out of a workflow by hand: out of the one that it is in, or the one that is named, or all."""
+    """Take one record out of a workflow by hand.
+
+    Out of the one that it is in, or the one that is named, or all of them.
+    """
     from crmflow.core.errors import UsageError
     from crmflow.operations import disenroll as operation
 
@@ -102,7 +108,10 @@ def bulk_disenroll(
     all_or_nothing: AllOrNothingOption = False,
     note: NoteOption = None,
 ) -> int | None:
-    """Take every record of a selection out of a workflow: CSV, TSV or JSON lines with a column key (or email)."""
+    """Take every record that a file lists out of a workflow.
+
+    The file is CSV, TSV or JSON lines with a column key (or email, for prospects).
+    """
     from crmflow.operations import disenroll as operation
     from crmflow.operations.selection import Request
 
@@ -118,7 +127,8 @@ def _show_bulk(session: Session, file: str, summary: dict[str, Any], *, hindranc
     session.output.report(summary, [shown])
     for row in summary["rows"]:
         reason = f" ({row['reason']})" if "reason" in row else ""
-        words = f"{file}:{row['row']}: {row['record']}: {row['outcome'].replace('_', ' ')}{reason}"
+        name = f"{row['record']}: " if row["record"] else ""
+        words = f"{file}:{row['row']}: {name}{row['outcome'].replace('_', ' ')}{reason}"
         if row["outcome"] in hindrances:
             session.output.warn(words)
         else:
@@ -130,7 +140,10 @@ def _show_bulk(session: Session, file: str, summary: dict[str, Any], *, hindranc
 def list_(
     session: Session, workflow: WorkflowOption = None, record: RecordOption = None, state: StateOption = None
 ) -> int | None:
-    """List enrollments with their exits, ordered by workflow, record and time."""
+    """List enrollments and how they ended.
+
+    Ordered by workflow, record and time. Without options: all of them.
+    """
     from crmflow.operations import list_enrollments
 
     with session.open() as store:
@@ -162,7 +175,10 @@ def due(session: Session, workflow: WorkflowOption = None) -> int | None:
     app, "advance", example="crmflow advance | while IFS=$'\\t' read -r workflow record step kind due; do ...; done"
 )
 def advance(session: Session, workflow: WorkflowOption = None) -> int | None:
-    """Complete every step that is due, and print one line for each, so that a script can do what the step asks."""
+    """Complete every step that is due, and print them.
+
+    One line for each, so that a script can do what the step asks.
+    """
     from crmflow.operations import advance as operation
 
     with session.changing() as store:

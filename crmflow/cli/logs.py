@@ -14,6 +14,7 @@ FORMATS = ("crmflow",)
 FormatOption = Annotated[
     str | None, typer.Option("--format", metavar="NAME", parser=given, help=f"The format: {', '.join(FORMATS)}.")
 ]
+JsonLinesOption = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines, one for each reject.")]
 FromStartOption = Annotated[bool, typer.Option("--from-start", help="Read everything again, not only what is new.")]
 
 _COUNTS = ("lines", "rejected", "without_effect", "unmatched", "considered", "exits", "moved", "incomplete")
@@ -23,7 +24,10 @@ _COUNTS = ("lines", "rejected", "without_effect", "unmatched", "considered", "ex
 def ingest(
     session: Session, files: FilesArgument, *, format_: FormatOption = None, from_start: FromStartOption = False
 ) -> int | None:
-    """Read what is new in these logs and settle the enrollments that it concerns."""
+    """Read what is new in these logs, and end enrollments.
+
+    A log is known by its content, not its name: what was read is not read again.
+    """
     from crmflow.core.errors import CrmflowError, UsageError
     from crmflow.operations import ingest as operation
 
@@ -48,13 +52,16 @@ def ingest(
     return PARTLY_DONE if summary.rejected or summary.faults else None
 
 
-@reads(rejects_app, "list", example="crmflow rejects list --json > rejects.json")
-def list_rejects(session: Session) -> int | None:
+@reads(rejects_app, "list", example="crmflow rejects list\ncrmflow rejects list --jsonl | jq -r .text > mend.jsonl")
+def list_rejects(session: Session, *, jsonl: JsonLinesOption = False) -> int | None:
     """List the rejects: source, line, reason and the line itself."""
     from crmflow.operations import rejects
 
     with session.open() as store:
         listed = rejects.listed(store)
+    if jsonl:
+        session.output.json_lines(listed)
+        return None
     columns = ["source", "line", "reason", "text"]
     session.output.data(listed, Table(columns, [[each[column] for column in columns] for each in listed]))
     return None
@@ -62,7 +69,10 @@ def list_rejects(session: Session) -> int | None:
 
 @changes(rejects_app, "retry", example="crmflow rejects retry")
 def retry(session: Session) -> int | None:
-    """Read the rejects again; those that are understood now take effect and are no longer kept."""
+    """Read the rejects again.
+
+    Those that are understood now take effect and are no longer kept.
+    """
     from crmflow.operations import rejects
 
     with session.changing() as store:

@@ -19,7 +19,9 @@ SetFieldsArgument = Annotated[list[str], typer.Argument(metavar="FIELD=VALUE", h
 
 @changes(app, "import", example="crmflow record import prospect prospects.csv")
 def import_(session: Session, type_: TypeArgument, file: FileArgument) -> int | None:
-    """Import records from CSV, TSV or JSON lines: new ones are added, changed fields of others are updates.
+    """Import records from CSV, TSV or JSON lines.
+
+    New ones are added. A field that changes is an update, which a trigger may take.
 
     The column key identifies a record (for prospects email will do), every other column is a field. A column
     organization (of prospects and deals) and a deal's prospects (keys, separated by spaces) link to records.
@@ -53,7 +55,10 @@ def add(session: Session, ref: RefArgument, fields: FieldsArgument = None) -> in
 
 @changes(app, "set", example="crmflow record set prospect:p-1 status=customer")
 def set_(session: Session, ref: RefArgument, fields: SetFieldsArgument) -> int | None:
-    """Set fields of one record; a field that changes is an update, which a trigger may take."""
+    """Set fields of one record.
+
+    A field that changes is an update, which a trigger may take; one that has the value already is not.
+    """
     from crmflow.operations import edit_record
 
     with session.changing() as store:
@@ -84,10 +89,12 @@ def show(session: Session, ref: RefArgument) -> int | None:
 
 
 def _lines(record: dict[str, Any]) -> list[str]:
+    from crmflow.core.triggers import written
+
     lines = [f"{record['type']}:{record['key']}"]
     if record.get("email"):
         lines.append(f"  email: {record['email']}{' (hard-bounced)' if record.get('bounced') else ''}")
-    lines += [f"  {name}: {value}" for name, value in record["fields"].items()]
+    lines += [f"  {name}: {written(value)}" for name, value in record["fields"].items()]
     if record.get("prospects"):
         lines.append(f"  prospects: {' '.join(record['prospects'])}")
     for each in record["enrollments"]:
@@ -114,12 +121,17 @@ def list_(session: Session, type_: TypeArgument) -> int | None:
 
 
 def _fields(fields: dict[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in fields.items())
+    from crmflow.core.triggers import written
+
+    return " ".join(f"{name}={written(value)}" for name, value in fields.items())
 
 
 @changes(app, "remove", example="crmflow record remove prospect:ana@acme.example")
 def remove(session: Session, ref: RefArgument) -> int | None:
-    """Take all that is known of a record out of the store, for good; its enrollments stay as numbers."""
+    """Forget a record for good.
+
+    Its name, fields, emails, bounces and rejects go; its enrollments stay as numbers.
+    """
     from crmflow.operations import edit_record
 
     with session.changing() as store:

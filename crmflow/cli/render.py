@@ -86,6 +86,10 @@ class Output:
         text = _json(value)
         _put(_json_for_terminal(text) if sys.stdout.isatty() else text)
 
+    def json_lines(self, values: Iterable[object]) -> None:
+        """Print JSON lines, one for each value."""
+        _put("\n".join(_json(value, indent=None) for value in values))
+
     def lines(self, lines: Iterable[str]) -> None:
         """Print lines of data."""
         _put("\n".join(map(visible, lines)))
@@ -226,12 +230,12 @@ def _text(value: Cell) -> str:
     return "-" if value is None or value == "" else visible(str(value))
 
 
-def _json(value: object) -> str:
+def _json(value: object, *, indent: int | None = 2) -> str:
     import json
 
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
     has_bytes = any("\ud800" <= each <= "\udfff" for each in text)  # of a file name that is not UTF-8
-    return json.dumps(value, indent=2) if has_bytes else text
+    return json.dumps(value, indent=indent) if has_bytes else text
 
 
 def _json_for_terminal(text: str) -> str:

@@ -218,7 +218,9 @@ def changes(app: typer.Typer, name: str, *, example: str) -> Callable[[Command[P
         def call(context: typer.Context, **values: object) -> None:
             session = _session(context, _taken(_CHANGING, values))
             status = run(session, **values)
-            if not session.dry_run:
+            if session.dry_run:
+                session.output.say("dry run: nothing was changed")
+            else:
                 _tell_what_was_not_printed(session.output)
             _end(status)
 

@@ -24,7 +24,11 @@ def init(session: Session) -> int | None:
 
 @reads(app, "demo", example="crmflow demo\ncrmflow --db /tmp/demo.db demo")
 def demo(session: Session) -> int | None:
-    """Make a store from the sample data, ingest their log, and show who left which workflow, why, by which line."""
+    """Make a store from the sample data and ingest their log.
+
+    Shows who left which workflow, when, by what, and which line of the log says so. The store of an earlier demo is
+    replaced.
+    """
     from crmflow.operations import demo as operation
 
     path = session.db if session.db_given else session.db.with_name("demo.db")
@@ -61,7 +65,10 @@ def _exit_row(enrollment: dict[str, object]) -> list[str | int | None]:
 
 @reads(app, "status", example="crmflow status\ncrmflow status --json | jq '.workflows[] | {workflow, active}'")
 def status(session: Session) -> int | None:
-    """Show for each workflow how many are active at which step, completed, and disenrolled by which cause."""
+    """Show how the workflows stand.
+
+    For each of them: how many records are active at which step, have completed it, and left it by which cause.
+    """
     from crmflow.operations import status as operation
 
     with session.open() as store:
@@ -109,7 +116,10 @@ def _share_line(words: str, count: int, whole: int) -> str:
 
 @reads(app, "doctor", example="crmflow doctor")
 def doctor(session: Session) -> int | None:
-    """Check the store: its pages, references, impossible states, offsets, permissions; exit 1 for a fault."""
+    """Check the store, and exit with 1 if it has a fault.
+
+    Looks at its pages, references, impossible states, offsets in logs, and permissions.
+    """
     from crmflow.operations import upkeep
 
     with session.open() as store:
@@ -127,7 +137,10 @@ BackupArgument = Annotated[str, typer.Argument(metavar="FILE", help="Where the c
 
 @reads(app, "backup", example="crmflow backup /backups/crm-$(date +%F).db")
 def backup(session: Session, file: BackupArgument, *, overwrite: OverwriteOption = False) -> int | None:
-    """Make a consistent copy of the store while others write, and check it."""
+    """Copy the store, while others may write to it.
+
+    The copy is consistent, and it is checked before it takes its name.
+    """
     from crmflow.operations import upkeep
 
     with session.open() as store:

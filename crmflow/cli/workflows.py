@@ -5,17 +5,23 @@ from typing import Annotated
 import typer
 
 from crmflow.cli.render import Table
-from crmflow.cli.session import FilesArgument, Session, changes, group, reads
+from crmflow.cli.session import Session, changes, given, group, reads
 
-app = group("workflow", "Workflows: checking files, putting them in force, looking at them.")
+app = group("workflow", "Workflows: checking them, putting them in force.")
 
+FilesArgument = Annotated[
+    list[str], typer.Argument(metavar="FILE", parser=given, help="Workflow files (YAML), one workflow in each.")
+]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The workflow.")]
 DisenrollOption = Annotated[bool, typer.Option("--disenroll", help="Take the records out that are active in it.")]
 
 
 @reads(app, "check", example="crmflow workflow check workflows/*.yaml")
 def check(session: Session, files: FilesArgument) -> int | None:
-    """Check workflow files without a store: every fault with file, line and column, and exit 1."""
+    """Check workflow files; no store is needed.
+
+    Every fault of every file is shown with line and column, and the exit status is 1.
+    """
     from crmflow.operations import check_workflows
 
     checked = check_workflows.check(files)
@@ -25,7 +31,10 @@ def check(session: Session, files: FilesArgument) -> int | None:
 
 @changes(app, "apply", example="crmflow workflow apply workflows/*.yaml --dry-run")
 def apply(session: Session, files: FilesArgument) -> int | None:
-    """Put the workflows of these files in force; the difference is printed. Others are left alone."""
+    """Put the workflows of these files in force.
+
+    The difference to what is in force is printed. Workflows that none of the files declares are left alone.
+    """
     from crmflow.operations import workflows
 
     with session.changing() as store:
@@ -51,7 +60,7 @@ def list_(session: Session) -> int | None:
 
 @reads(app, "show", example="crmflow workflow show welcome")
 def show(session: Session, name: NameArgument) -> int | None:
-    """Show the definition of a workflow that is in force, as its file declared it."""
+    """Show a workflow in force, as its file declared it."""
     from crmflow.operations import workflows
 
     with session.open() as store:
@@ -66,7 +75,10 @@ def show(session: Session, name: NameArgument) -> int | None:
 
 @changes(app, "remove", example="crmflow workflow remove welcome --disenroll")
 def remove(session: Session, name: NameArgument, *, disenroll: DisenrollOption = False) -> int | None:
-    """Take a workflow out of force; its history stays. Refused while records are active in it."""
+    """Take a workflow out of force; its history stays.
+
+    Refused while records are active in it, unless they are to leave with it.
+    """
     from crmflow.operations import workflows
 
     with session.changing() as store:
@@ -77,7 +89,10 @@ def remove(session: Session, name: NameArgument, *, disenroll: DisenrollOption =
 
 @reads(app, "schema", example="crmflow workflow schema > workflow.schema.json")
 def schema(session: Session) -> int | None:
-    """Print the JSON Schema of a workflow file, with which editors complete and check it."""
+    """Print the JSON Schema of workflow files.
+
+    With it an editor completes and checks a file while it is written.
+    """
     from crmflow.operations import check_workflows
 
     session.output.document(check_workflows.schema())

@@ -45,7 +45,7 @@ class _Due(NamedTuple):
 
 
 def due(store: Store, moment: Moment, workflow: str | None = None) -> list[DueStep]:
-    """Return the steps that are due at a time, by workflow, time and record."""
+    """Return the steps that are due at a time, by workflow and record; of each enrollment the next one."""
     with store.snapshot():
         found = [
             (each, step)

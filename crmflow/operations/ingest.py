@@ -6,6 +6,7 @@ another run has read meanwhile is passed over.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -127,9 +128,10 @@ def ingest(
 
 def _refuse_directories(paths: Sequence[str]) -> None:
     for path in paths:
-        if os.path.isdir(path):
-            hint = f"name the files in it, for example {path.rstrip('/')}/*.jsonl"
-            raise UsageError(f"{path} is a directory; nothing was read", hint=hint)
+        with suppress(OSError):  # what can't be looked at is for `open_log` to explain
+            if Path(path).is_dir():
+                hint = f"name the files in it, for example {path.rstrip('/')}/*.jsonl"
+                raise UsageError(f"{path} is a directory; nothing was read", hint=hint)
 
 
 class _Ingest:

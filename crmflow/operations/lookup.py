@@ -32,7 +32,8 @@ def parse_ref(text: str, default: RecordType | None = None) -> Ref:
                 raise CrmflowError(f"{text} is no {default}", hint=f"this workflow is for records of type {default}")
             return Ref(kind, key)
     if default is None or not text:
-        raise UsageError(f"{text!r} does not say which type of record it is", hint=f"write prospect:{text or 'KEY'}")
+        hint = f"write TYPE:KEY, where TYPE is {', '.join(RECORD_TYPES[:-1])} or {RECORD_TYPES[-1]}"
+        raise UsageError(f"{text!r} does not say which type of record it is", hint=hint)
     return Ref(default, text)
 
 
@@ -40,10 +41,10 @@ def require_record(store: Store, ref: Ref) -> Record:
     """Return the record that a reference means; raises `CrmflowError` with near matches where there is none."""
     record = records.find_one(store, ref)
     if record is None:
-        near = _near(ref.name, records.names(store, ref.type))
-        raise CrmflowError(
-            f"there is no {ref.type} {ref.name!r}", hint=near or f"add it with: crmflow record add {ref}"
-        )
+        others = [f"{kind}:{ref.name}" for kind in RECORD_TYPES if records.find_one(store, Ref(kind, ref.name))]
+        near = others or _near(ref.name, records.names(store, ref.type))
+        hint = f"did you mean {', '.join(near)}?" if near else f"add it with: crmflow record add {ref}"
+        raise CrmflowError(f"there is no {ref.type} {ref.name!r}", hint=hint)
     return record
 
 
@@ -51,10 +52,7 @@ def require_workflow(store: Store, name: str) -> InForce:
     """Return the definition in force of a workflow; raises `CrmflowError` with near matches where there is none."""
     in_force = workflows.in_force(store)
     if name not in in_force:
-        near = _near(name, in_force)
-        raise CrmflowError(
-            f"there is no workflow {name!r}", hint=near or "see crmflow workflow list, and crmflow workflow apply"
-        )
+        raise _unknown_workflow(name, in_force)
     return in_force[name]
 
 
@@ -62,11 +60,17 @@ def require_known_workflow(store: Store, name: str) -> RecordType:
     """Return the type of a workflow that is or was in force; raises `CrmflowError` where there never was one."""
     known = workflows.known(store)
     if name not in known:
-        raise CrmflowError(f"there is no workflow {name!r}", hint=_near(name, known) or "see crmflow workflow list")
+        raise _unknown_workflow(name, known)
     return parse_type(known[name][1])
 
 
-def _near(name: str, names: Iterable[str]) -> str | None:
+def _unknown_workflow(name: str, known: Iterable[str]) -> CrmflowError:
+    near = _near(name, known)
+    hint = f"did you mean {', '.join(near)}?" if near else "see crmflow workflow list, and crmflow workflow apply"
+    return CrmflowError(f"there is no workflow {name!r}", hint=hint)
+
+
+def _near(name: str, names: Iterable[str]) -> list[str]:
     by_folded = {each.casefold(): each for each in names}
     close = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.7)
-    return f"did you mean {', '.join(by_folded[each] for each in close)}?" if close else None
+    return [by_folded[each] for each in close]

@@ -1,18 +1,18 @@
 """A selection of records from a file, and what became of each of its rows."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal, NamedTuple
 
 from crmflow.core.errors import CrmflowError, UsageError
 from crmflow.core.model import EMAIL_FIELD, RecordType
 from crmflow.core.triggers import written
-from crmflow.sources.tables import Table, read_rows
+from crmflow.sources.tables import Row, read_rows
 from crmflow.store import records
 from crmflow.store.connection import Store
 
 Outcome = Literal["done", "already_out", "already_in", "not_enrolled", "unknown", "duplicate", "invalid"]
 
-
+KEY_COLUMN = "key"
 _HINDRANCES: tuple[Outcome, ...] = ("not_enrolled", "unknown", "duplicate", "invalid")
 
 
@@ -70,7 +70,7 @@ class Choice(NamedTuple):
             first = hindered[0]
             raise CrmflowError(
                 f"{request.path}: {len(hindered)} rows can't be done, the first in row {first['row']}"
-                f" ({first['record']}: {first['outcome'].replace('_', ' ')}); nothing was changed",
+                f" ({first['record'] or first['reason']}: {first['outcome'].replace('_', ' ')}); nothing was changed",
                 hint="mend them, or leave --all-or-nothing out",
             )
 
@@ -78,33 +78,33 @@ class Choice(NamedTuple):
 def read_selection(store: Store, request: Request, kind: RecordType) -> Selection:
     """Read which records a file selects; raises `CrmflowError` for a file without the column or without a row."""
     path, column, _ = request
+    wanted = [column] if column else [KEY_COLUMN, EMAIL_FIELD] if kind == "prospect" else [KEY_COLUMN]
     table = read_rows(path)
-    rows = [_selected(row.line, row.cells, row.fault, _column(table, kind, column, row.cells)) for row in table]
+    if not table.is_typed:
+        _require_column(path, wanted, table.columns)
+    rows = list(table)
     if not rows:
-        _column(table, kind, column, {})
         raise CrmflowError(f"{path}: no row is selected", hint="a selection without rows does not mean everything")
-    names = {row.name for row in rows if row.fault is None}
-    found = records.find(store, kind, names)
-    return Selection([row._replace(record=None if row.fault else found.get(row.name)) for row in rows])
+    if table.is_typed and all(row.fault is None for row in rows):
+        _require_column(path, wanted, {name: None for row in rows for name in row.cells})
+    selected = [_selected(row, wanted) for row in rows]
+    found = records.find(store, kind, {row.name for row in selected if row.fault is None})
+    return Selection([row._replace(record=None if row.fault else found.get(row.name)) for row in selected])
 
 
-def _column(table: Table, kind: RecordType, column: str | None, cells: Iterable[str]) -> str:
-    columns = list(table.columns or cells)
-    wanted = [column] if column else ["key", EMAIL_FIELD] if kind == "prospect" else ["key"]
-    for each in wanted:
-        if each in columns or not columns:
-            return each
-    raise UsageError(
-        f"{table.path}: there is no column {' or '.join(wanted)}; its columns are {', '.join(columns)}",
-        hint="name the column that holds the keys with --column NAME",
-    )
+def _require_column(path: str, wanted: Sequence[str], columns: Collection[str]) -> None:
+    if not any(each in columns for each in wanted):
+        raise UsageError(
+            f"{path}: there is no column {' or '.join(wanted)}; its columns are {', '.join(columns)}",
+            hint="name the column that holds the keys with --column NAME",
+        )
 
 
-def _selected(line: int, cells: dict[str, Any], fault: str | None, column: str) -> Selected:
-    name = "" if fault else written(cells.get(column))
-    if fault is None and not name:
-        fault = f"{column} is empty"
-    return Selected(line, name, fault, None)
+def _selected(row: Row, wanted: Sequence[str]) -> Selected:
+    column = next((each for each in wanted if each in row.cells), wanted[0])
+    name = "" if row.fault else written(row.cells.get(column))
+    fault = row.fault or (None if name else f"{column} is empty")
+    return Selected(row.line, name, fault, None)
 
 
 def choose(selection: Selection, already: Outcome, judge: Callable[[int], tuple[Outcome, str | None]]) -> Choice:

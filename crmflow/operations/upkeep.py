@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from crmflow.core.errors import CrmflowError
 from crmflow.store import upkeep
 from crmflow.store.connection import Store
 from crmflow.store.upkeep import Finding
@@ -33,4 +34,6 @@ def as_json(store: Store, findings: list[Finding]) -> dict[str, Any]:
 def back_up(store: Store, target: str, *, overwrite: bool = False) -> BackedUp:
     """Copy the store to a file while others may write; raises `CrmflowError` where that can't be done."""
     path = Path(target)
+    if path.exists() and path.samefile(store.path):
+        raise CrmflowError(f"{target} is the store itself", hint="name another file for the copy")
     return BackedUp(str(path), upkeep.back_up(store, path, overwrite=overwrite))

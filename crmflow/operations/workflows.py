@@ -139,7 +139,7 @@ def remove(store: Store, name: str, moment: Moment, *, with_disenrolling: bool =
         late = [each for each in active if each.enrolled_at > moment.at]
         if active and (late or not with_disenrolling):
             raise CrmflowError(
-                f"{len(active)} records are active in {name}",
+                f"{len(active)} {'record is' if len(active) == 1 else 'records are'} active in {name}",
                 hint="take them out with it: --disenroll"
                 if not late
                 else "some were enrolled after --at: give a later one",
