@@ -5,7 +5,17 @@ from typing import Annotated
 import typer
 
 from crmflow.cli.render import Table
-from crmflow.cli.session import PARTLY_DONE, FilesArgument, Session, changes, given, group, reads, total_bytes
+from crmflow.cli.session import (
+    PARTLY_DONE,
+    FilesArgument,
+    Session,
+    changes,
+    given,
+    group,
+    reads,
+    told_scrubbed,
+    total_bytes,
+)
 
 app = group()
 rejects_app = group("rejects", "Rejects: the lines of logs that were not understood.")
@@ -39,7 +49,7 @@ def ingest(
         summary = operation.ingest(store, files, session.moment, watcher, from_start=from_start)
     for fault in summary.faults:
         output.warn(fault)
-    if summary.faults and summary.run is None and len(summary.faults) == len(files):
+    if len(summary.faults) == len(files) and not summary.sources:
         raise CrmflowError("none of the logs could be read; nothing was changed")
     document = summary.as_json()
     unknown = sum(summary.unknown_types.values())
@@ -89,6 +99,6 @@ def clear(session: Session) -> int | None:
     from crmflow.operations import rejects
 
     with session.changing() as store:
-        run, cleared = rejects.clear(store, session.moment)
-    session.output.report({"run": run, "cleared": cleared}, [f"{cleared} rejects are gone"])
-    return None
+        cleared = rejects.clear(store, session.moment)
+    session.output.report(cleared._asdict(), [f"{cleared.cleared} rejects are gone"])
+    return told_scrubbed(session, scrubbed=cleared.scrubbed)

@@ -5,7 +5,17 @@ from typing import Annotated, Any
 import typer
 
 from crmflow.cli.render import Table
-from crmflow.cli.session import PARTLY_DONE, FileArgument, RefArgument, Session, changes, group, reads, total_bytes
+from crmflow.cli.session import (
+    PARTLY_DONE,
+    FileArgument,
+    RefArgument,
+    Session,
+    changes,
+    group,
+    reads,
+    told_scrubbed,
+    total_bytes,
+)
 
 app = group("record", "Records: prospects, organizations, deals.")
 
@@ -139,4 +149,4 @@ def remove(session: Session, ref: RefArgument) -> int | None:
     words = f"removed {removed.type}:{removed.record}: {removed.enrollments} enrollments lost their name"
     session.output.report(removed._asdict(), [f"{words}, {removed.rejects} rejects are gone"])
     session.output.say("what is left of it lies in the logs and in backups: those are yours")
-    return None
+    return told_scrubbed(session, scrubbed=removed.scrubbed)

@@ -188,6 +188,17 @@ def total_bytes(paths: Iterable[str]) -> int | None:
     return sum(each.st_size for each in found) if all(stat.S_ISREG(each.st_mode) for each in found) else None
 
 
+def told_scrubbed(session: Session, *, scrubbed: bool) -> int | None:
+    """Return the exit status of a removal, having said it where the bytes of what was removed are still in a file."""
+    if scrubbed:
+        return None
+    session.output.warn(
+        "removed, but another program is reading the store: until it ends, and one more command has run, the bytes"
+        f" of what was removed lie in {session.db}-wal"
+    )
+    return PARTLY_DONE
+
+
 def group(name: str | None = None, words: str | None = None) -> typer.Typer:
     """Return a place for commands: the noun before them (`crmflow NAME ...`) or, without a name, none."""
     return typer.Typer(name=name, help=words, no_args_is_help=True)

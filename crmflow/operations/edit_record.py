@@ -176,13 +176,17 @@ def listed(store: Store, kind: RecordType) -> list[dict[str, Any]]:
 
 
 class Removed(NamedTuple):
-    """What `record remove` took away; enrollments stay as numbers without a name."""
+    """What `record remove` took away; enrollments stay as numbers without a name.
+
+    `scrubbed` is False while another program's reading keeps the bytes in the write-ahead log.
+    """
 
     run: int | None
     type: str
     record: str
     enrollments: int
     rejects: int
+    scrubbed: bool
 
 
 def remove(store: Store, ref: str, moment: Moment) -> Removed:
@@ -199,8 +203,8 @@ def remove(store: Store, ref: str, moment: Moment) -> Removed:
         _leave_all(store, run, history, moment)
         rejects = erasure.erase(store, record, moment)
         runs.note(store, run, {"type": record.type, "enrollments": len(history), "rejects": rejects})
-    erasure.scrub(store)
-    return Removed(store.shown(run), record.type, record.key, len(history), rejects)
+    scrubbed = erasure.scrub(store)
+    return Removed(store.shown(run), record.type, record.key, len(history), rejects, scrubbed)
 
 
 def _leave_all(store: Store, run: int, history: Sequence[Any], moment: Moment) -> Settled:

@@ -75,14 +75,21 @@ def _by_source(understood: Sequence[tuple[KeptReject, Outcome]]) -> dict[str, li
     return by_source
 
 
-def clear(store: Store, moment: Moment) -> tuple[int | None, int]:
-    """Forget every reject, bytes and all; returns the run and how many there were."""
+class Cleared(NamedTuple):
+    """How many rejects were forgotten; `scrubbed` is False while another program's reading keeps their bytes."""
+
+    run: int | None
+    cleared: int
+    scrubbed: bool
+
+
+def clear(store: Store, moment: Moment) -> Cleared:
+    """Forget every reject, bytes and all."""
     with store.change():
         kept = logs.rejects(store)
         if not kept:
-            return None, 0
+            return Cleared(None, 0, scrubbed=True)
         run = runs.begin(store, "rejects clear", moment)
         logs.drop_rejects(store, [each.id for each in kept])
         runs.note(store, run, {"cleared": len(kept)})
-    erasure.scrub(store)
-    return store.shown(run), len(kept)
+    return Cleared(store.shown(run), len(kept), erasure.scrub(store))

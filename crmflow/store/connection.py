@@ -14,9 +14,11 @@ from crmflow.core.errors import BusyError, CrmflowError
 from crmflow.store.lock import WriteLock
 from crmflow.store.schema import APPLICATION_ID, MIGRATION_SET, MIGRATIONS
 
-BUSY_TIMEOUT_MS = 10_000
+LONGEST_BUSY_MS = 10_000
+SHORTEST_BUSY_MS = 100
+"""How long SQLite itself waits for another program, or for a connection that is being closed."""
+
 _PRAGMAS = (
-    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
     "PRAGMA temp_store = MEMORY",
@@ -115,20 +117,17 @@ class Store:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def checkpoint(self) -> None:
+    def checkpoint(self) -> bool:
         """Bring the write-ahead log into the file and empty it, so that nothing deleted is left in it.
 
-        Raises `BusyError` where a reader that does not end keeps it from being emptied.
+        Returns False where a reader that does not end keeps it from being emptied; closing the last connection after
+        that reader does it then.
         """
         if self.is_rehearsal:
-            return
+            return True
         with self._lock.held(), explained(self.path):
             [(is_blocked, _, _)] = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        if is_blocked:
-            raise BusyError(
-                f"{self.path}: the change is kept, but a reader holds on to the old pages of the write-ahead log",
-                hint="end other programs that read the store, then run crmflow doctor",
-            )
+        return not is_blocked
 
     def copy_to(self, target: sqlite3.Connection) -> None:
         """Copy the whole store, as it is at one moment, into an empty database."""
@@ -152,7 +151,7 @@ def open_store(path: Path, *, wait: float = 60.0) -> Store:
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "does not exist"
         raise CrmflowError(f"there is no store: {path} {what}", hint=f"make one with: crmflow --db {path} init")
-    store = Store(_connect(path), path, wait=wait)
+    store = Store(_connect(path, wait), path, wait=wait)
     try:
         with explained(path):
             pending = _pending(store)
@@ -177,7 +176,7 @@ def create_store(path: Path, *, wait: float = 60.0) -> Store:
     except OSError as error:
         raise CrmflowError(f"can't make a store at {path}: {error.strerror}") from error
     try:
-        store = Store(_connect(path), path, wait=wait)
+        store = Store(_connect(path, wait), path, wait=wait)
         _lay_out(store)
     except BaseException:
         path.unlink(missing_ok=True)
@@ -199,10 +198,11 @@ def _lay_out(store: Store) -> None:
     store.rows(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, wait: float) -> sqlite3.Connection:
+    busy_ms = round(min(max(1000 * wait, SHORTEST_BUSY_MS), LONGEST_BUSY_MS))
     with explained(path):
         connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, isolation_level=None)
-        for pragma in _PRAGMAS:
+        for pragma in (f"PRAGMA busy_timeout = {busy_ms}", *_PRAGMAS):
             connection.execute(pragma).fetchall()
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000_000)
     return connection

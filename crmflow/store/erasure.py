@@ -41,6 +41,9 @@ def _names_any(text: bytes, names: set[str]) -> bool:
     return any(name.casefold() in folded for name in names)
 
 
-def scrub(store: Store) -> None:
-    """Overwrite what was deleted: nothing of it is left in the file or in the write-ahead log; not inside a change."""
-    store.checkpoint()
+def scrub(store: Store) -> bool:
+    """Take the bytes of what was deleted out of the write-ahead log too (the file's are overwritten by the deletion).
+
+    Not inside a change. Returns False where a reader keeps them there until it ends.
+    """
+    return store.checkpoint()
