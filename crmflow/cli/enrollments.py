@@ -184,7 +184,7 @@ def advance(session: Session, workflow: WorkflowOption = None) -> int | None:
     with session.changing() as store:
         advanced = operation.advance(store, session.moment, workflow)
     document = advanced.as_json()
-    session.output.report(document, _steps(document["steps"]))
+    session.output.data(document, _steps(document["steps"]))
     session.output.say(f"{len(advanced.steps)} steps completed, {advanced.exits} enrollments completed")
     return None
 

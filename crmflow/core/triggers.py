@@ -4,6 +4,7 @@ The order of `TRIGGERS` is SPEC's, and decides between triggers that match at th
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -64,6 +65,8 @@ ALWAYS_WANTED = frozenset({"hard_bounced", "step_completed", *STATUS_EVENTS})
 
 NAMING_WORKFLOW = frozenset({"link_clicked", "step_completed"})
 """Types that concern only the workflow that they name."""
+
+REMEMBERED_ADDRESSES = 10_000
 
 
 class Match(NamedTuple):
@@ -182,12 +185,18 @@ def _condition(workflow: Workflow, trigger: Trigger) -> Callable[[Event], bool]:
         case "link_clicked":
             return lambda event: event.workflow == workflow.workflow
         case "page_visited":
-            patterns = [compile_pattern(text) for text in trigger.url]
-            return lambda event: event.url is not None and any(each.matches(event.url) for each in patterns)
+            is_meant = _page_condition(trigger.url)
+            return lambda event: event.url is not None and is_meant(event.url)
         case "field_updated":
             return lambda event: _is_wanted_update(event, trigger)
         case _:
             return lambda _event: True
+
+
+def _page_condition(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    """Return what tells whether an address is meant; it remembers, because a log names few pages many times."""
+    compiled = [compile_pattern(text) for text in patterns]
+    return lru_cache(maxsize=REMEMBERED_ADDRESSES)(lambda address: any(each.matches(address) for each in compiled))
 
 
 def _is_wanted_update(event: Event, trigger: Trigger) -> bool:

@@ -41,12 +41,12 @@ def refresh(store: Store, records: dict[int, Record], fields: Iterable[tuple[int
     for (number, field), value in latest.items():
         changed.setdefault(number, {})[field] = as_value(value)
     for number, values in changed.items():
-        record = records[number]
-        if record.type == "prospect" and EMAIL_FIELD in values:
+        if records[number].type == "prospect" and EMAIL_FIELD in values:
             _set_email(store, number, values.pop(EMAIL_FIELD))
-        if values:
-            merged = as_json({**record.fields, **values})
-            store.execute("UPDATE record SET fields = ? WHERE id = ?", [merged, number])
+    store.execute_many(
+        "UPDATE record SET fields = ? WHERE id = ?",
+        ((as_json({**records[number].fields, **values}), number) for number, values in changed.items() if values),
+    )
 
 
 def as_value(text: str) -> Any:
