@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -226,6 +227,21 @@ def test_nightly_completes_no_step_without_the_logs(run: Run, demo: str) -> None
     assert (night.returncode, night.stdout) == (1, "")
     assert due
     assert run("crmflow", "--db", demo, "due").stdout == due
+
+
+def test_two_nightlies_at_once_do_no_harm(run: Run, demo: str, tmp_path: Path) -> None:
+    """Two nights at one time read each line once and complete each step once, as one of them would have done."""
+    alone = str(tmp_path / "alone.db")
+    assert run("crmflow", "--db", demo, "backup", alone, "--quiet").returncode == 0
+    run(NIGHTLY, LATE_LOG, CRMFLOW_DB=alone)
+    with ThreadPoolExecutor(2) as both:
+        nights = list(both.map(lambda _: run(NIGHTLY, LATE_LOG, CRMFLOW_DB=demo), range(2)))
+    assert sorted(night.returncode for night in nights) == [0, 3]
+    runs = json.loads(run("crmflow", "--db", demo, "run", "list", "--json").stdout)
+    late = [each["summary"] for each in runs if each["command"] == "ingest"][:-1]
+    assert [(summary["lines"], summary["exits"], summary["moved"]) for summary in late] == [(20, 3, 6)]
+    states = [run("crmflow", "--db", store, "status", "--json").stdout for store in (demo, alone)]
+    assert json.loads(states[0])["workflows"] == json.loads(states[1])["workflows"]
 
 
 def test_nightly_explains_itself_without_arguments(run: Run) -> None:
