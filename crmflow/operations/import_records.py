@@ -10,6 +10,7 @@ from crmflow.core.triggers import written
 from crmflow.operations.absorb import settle_by_hand
 from crmflow.operations.edit_record import require_email, updates
 from crmflow.operations.links import organization_of, split_links
+from crmflow.operations.lookup import require_other_file
 from crmflow.operations.settling import rules_in_force
 from crmflow.sources.tables import Row, Table, read_rows
 from crmflow.store import logs, records, runs
@@ -56,6 +57,7 @@ def import_records(
 
     Raises `CrmflowError` for a file that is no such table or has no column that names records.
     """
+    require_other_file(store, path)
     table = read_rows(path)
     _require_key_column(table, kind)
     with store.change():
@@ -231,6 +233,7 @@ class _Import:
     def finish(self) -> ImportSummary:
         """Close the run, if anything was changed, and return its summary."""
         summary = self._summary
+        summary.rows.sort(key=lambda row: int(row["row"]))
         if self._begun is not None:
             plain = summary.as_json()
             del plain["run"], plain["rows"]

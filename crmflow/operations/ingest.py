@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from crmflow.core.errors import SourceError, UsageError
 from crmflow.core.model import Moment
 from crmflow.operations.absorb import Absorbed, absorb
+from crmflow.operations.lookup import require_other_file
 from crmflow.operations.settling import rules_in_force
 from crmflow.sources import jsonl
 from crmflow.sources.jsonl import Batch
@@ -105,9 +106,9 @@ def ingest(
     """Read what is new in these logs, a transaction for about each `piece_size` bytes; returns what became of it.
 
     A source that can't be read is named in the summary's `faults` and does not stop the others. Raises `UsageError`
-    for a directory, before anything is read.
+    for a directory and `CrmflowError` for the store itself, before anything is read.
     """
-    _refuse_directories(paths)
+    _refuse_what_is_no_log(store, paths)
     run = _Ingest(store, moment, watcher, piece_size)
     seen: set[tuple[int, int]] = set()
     for path in paths:
@@ -126,8 +127,9 @@ def ingest(
     return run.finish()
 
 
-def _refuse_directories(paths: Sequence[str]) -> None:
+def _refuse_what_is_no_log(store: Store, paths: Sequence[str]) -> None:
     for path in paths:
+        require_other_file(store, path)
         with suppress(OSError):  # what can't be looked at is for `open_log` to explain
             if Path(path).is_dir():
                 hint = f"name the files in it, for example {path.rstrip('/')}/*.jsonl"
@@ -170,7 +172,9 @@ class _Ingest:
             if log.fingerprint(known.length) == known.fingerprint:
                 return _Place(known.id, known.length, known.next_line)
         if logs.at_path(self._store, log.absolute_path) is not None:
-            self._watcher.say(f"{log.path}: truncated or replaced since it was last read; read from its start")
+            self._watcher.say(
+                f"{log.path}: new content since it was last read (rotated or replaced); read from its start"
+            )
         return _Place(0, 0, 1)
 
     def _read_from(self, log: Log, place: _Place, *, from_start: bool) -> _Place | None:

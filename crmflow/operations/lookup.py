@@ -10,6 +10,15 @@ from crmflow.store.connection import Store
 from crmflow.store.workflows import InForce
 
 
+def require_other_file(store: Store, path: str) -> None:
+    """Raise `CrmflowError` where a file to be read is the store itself, before anything opens it.
+
+    Closing any descriptor of the store would take SQLite's locks away.
+    """
+    if store.is_at(path):
+        raise CrmflowError(f"{path} is the store itself", hint="name the file that is to be read")
+
+
 def parse_type(text: str) -> RecordType:
     """Return the type of record that a word names; raises `UsageError`."""
     for kind in RECORD_TYPES:

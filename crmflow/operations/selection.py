@@ -3,9 +3,10 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal, NamedTuple
 
-from crmflow.core.errors import CrmflowError, UsageError
+from crmflow.core.errors import CrmflowError
 from crmflow.core.model import EMAIL_FIELD, RecordType
 from crmflow.core.triggers import written
+from crmflow.operations.lookup import require_other_file
 from crmflow.sources.tables import Row, read_rows
 from crmflow.store import records
 from crmflow.store.connection import Store
@@ -79,6 +80,7 @@ def read_selection(store: Store, request: Request, kind: RecordType) -> Selectio
     """Read which records a file selects; raises `CrmflowError` for a file without the column or without a row."""
     path, column, _ = request
     wanted = [column] if column else [KEY_COLUMN, EMAIL_FIELD] if kind == "prospect" else [KEY_COLUMN]
+    require_other_file(store, path)
     table = read_rows(path)
     if not table.is_typed:
         _require_column(path, wanted, table.columns)
@@ -94,7 +96,7 @@ def read_selection(store: Store, request: Request, kind: RecordType) -> Selectio
 
 def _require_column(path: str, wanted: Sequence[str], columns: Collection[str]) -> None:
     if not any(each in columns for each in wanted):
-        raise UsageError(
+        raise CrmflowError(
             f"{path}: there is no column {' or '.join(wanted)}; its columns are {', '.join(columns)}",
             hint="name the column that holds the keys with --column NAME",
         )

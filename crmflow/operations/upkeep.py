@@ -34,6 +34,9 @@ def as_json(store: Store, findings: list[Finding]) -> dict[str, Any]:
 def back_up(store: Store, target: str, *, overwrite: bool = False) -> BackedUp:
     """Copy the store to a file while others may write; raises `CrmflowError` where that can't be done."""
     path = Path(target)
-    if path.exists() and path.samefile(store.path):
+    if store.is_at(target):
         raise CrmflowError(f"{target} is the store itself", hint="name another file for the copy")
-    return BackedUp(str(path), upkeep.back_up(store, path, overwrite=overwrite))
+    try:
+        return BackedUp(str(path), upkeep.back_up(store, path, overwrite=overwrite))
+    except OSError as error:
+        raise CrmflowError(f"can't write {target}: {error.strerror}") from error

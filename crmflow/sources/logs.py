@@ -27,6 +27,7 @@ KEPT_BYTES = 64 * 1024
 """What is kept of a line that can't be understood, or is longer than `MAX_LINE_BYTES`."""
 
 _UTF16_WITHOUT_MARK = re.compile(rb"\{\0[^\0]\0|\0\{\0[^\0]")
+SQLITE_MAGIC = b"SQLite format 3\0"
 _Run = tuple[bytes, int | None]
 
 
@@ -126,6 +127,8 @@ def open_log(path: str) -> Iterator[Log]:
 
 
 def _refuse_other_formats(path: str, head: bytes) -> None:
+    if head.startswith(SQLITE_MAGIC):
+        raise SourceError(f"{path} is a SQLite database, not a log", hint="name the log")
     if head.startswith(UTF16_BOMS) or _UTF16_WITHOUT_MARK.match(head):
         raise SourceError(
             f"{path} is UTF-16, not UTF-8", hint="convert it with iconv: iconv -f UTF-16 -t UTF-8 OLD > NEW"

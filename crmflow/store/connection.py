@@ -51,6 +51,13 @@ class Store:
         """Close the connection; what was not committed is not kept."""
         self._connection.close()
 
+    def is_at(self, path: str) -> bool:
+        """Tell whether a path leads to this store's file, by whatever name; the file is not opened."""
+        try:
+            return Path(path).samefile(self.path)
+        except OSError:
+            return False
+
     def shown(self, run: int | None) -> int | None:
         """Return the number of a run that is kept; None for none, and in a rehearsal."""
         return None if self.is_rehearsal else run

@@ -26,6 +26,7 @@ def save(store: Store, run: int, changes: Iterable[FieldChange]) -> None:
         return
     records = load(store, {number for number, _ in by_field})
     _write_first_values(store, records, by_field)
+    _forget_earlier(store, by_field)
     store.execute_many(
         "INSERT INTO field_change VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         ((*field, *stamp, run) for field, stamps in by_field.items() for stamp in stamps),
@@ -66,6 +67,14 @@ def _write_first_values(store: Store, records: dict[int, Record], fields: Iterab
     store.execute_many(
         "INSERT INTO field_change SELECT ?, ?, '', 0, '', ?, run_id FROM record WHERE id = ?",
         ((number, field, value, number) for number, field, value in first),
+    )
+
+
+def _forget_earlier(store: Store, by_field: dict[tuple[int, str], list[Stamp]]) -> None:
+    """Forget what the same run by hand set before: of two rows about one record the later one decides."""
+    store.execute_many(
+        "DELETE FROM field_change WHERE record_id = ? AND field = ? AND changed_at = ? AND hand_run_id = ?",
+        ((*field, at, run) for field, stamps in by_field.items() for at, run, *_ in stamps if run),
     )
 
 
