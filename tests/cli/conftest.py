@@ -1,14 +1,19 @@
 """Running crmflow as the user does: in a process of its own, in a pipe or on a terminal."""
 
 import fcntl
+import json
 import os
 import pty
+import shutil
+import sqlite3
 import struct
 import subprocess
 import sys
 import termios
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +27,146 @@ ENVIRONMENT = {
 """What every process gets and nothing else: no locale, no HOME, no colors of the person who runs the tests."""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Document = Any
+"""What a JSON document holds: each test knows the shape of its own."""
+
+SMALL_CRM = {
+    "organizations.csv": "key,name\no-1,Acme\n",
+    "prospects.csv": (
+        "key,email,name,status,organization\n"
+        "p-1,ana@acme.example,Ana,lead,o-1\n"
+        "p-2,ben@acme.example,Ben,lead,\n"
+        "p-3,cy@acme.example,Cy,lead,\n"
+        "p-4,dee@acme.example,Dee,lead,\n"
+    ),
+    "deals.csv": "key,status,amount,organization,prospects\nD-1,open,400,o-1,p-1 p-2\nD-2,open,900,,\n",
+    "welcome.yaml": """\
+workflow: welcome
+type: prospect
+description: Greets new sign-ups
+steps:
+  - {name: intro, kind: email, after: 0d}
+  - {name: follow-up, kind: task, after: 3d}
+disenrollment_triggers:
+  - trigger: link_clicked
+  - trigger: replied
+  - trigger: conversation_started
+  - {trigger: page_visited, url: "https://www.acme.example/pricing*"}
+  - trigger: hard_bounced
+  - {trigger: field_updated, field: status, to: [customer, lost]}
+""",
+    "nurture.yaml": "workflow: nurture\ntype: prospect\ndisenrollment_triggers:\n  - trigger: replied\n",
+    "closing.yaml": """\
+workflow: closing
+type: deal
+disenrollment_triggers:
+  - trigger: deal_won
+  - trigger: deal_lost
+""",
+    "onboarding.yaml": """\
+workflow: onboarding
+type: organization
+disenrollment_triggers:
+  - {trigger: field_updated, field: owner}
+""",
+}
+"""The files of a small CRM. Its records are known since 28 February 2026.
+
+From 1 March on, 0:00 UTC, p-1, p-2 and p-3 are in welcome, p-1 in nurture as well, D-1 in closing, o-1 in onboarding;
+p-4 and D-2 are in nothing. Those are runs 1 to 8.
+"""
+
+
+class Crm:
+    """crmflow in a directory of its own, on the store `crm.db` that is there or will be."""
+
+    def __init__(self, directory: Path) -> None:
+        """Take the directory in which every command runs."""
+        self.directory = directory
+        self.store = directory / "crm.db"
+
+    def __call__(
+        self, *arguments: str, status: int = 0, stdin: str = "", env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command, which must end with this exit status."""
+        ran = subprocess.run(
+            [sys.executable, "-m", "crmflow", *arguments],
+            cwd=self.directory,
+            env={**ENVIRONMENT, "CRMFLOW_DB": "crm.db", **(env or {})},
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        assert ran.returncode == status, (arguments, ran.returncode, ran.stdout, ran.stderr)
+        return ran
+
+    def json(self, *arguments: str, status: int = 0, stdin: str = "") -> Document:
+        """Run a command with `--json` and return its document."""
+        return json.loads(self(*arguments, "--json", status=status, stdin=stdin).stdout)
+
+    def refused(self, *arguments: str, status: int = 1, stdin: str = "") -> str:
+        """Run a command that is refused: it prints nothing, changes nothing, and what it says is returned."""
+        before = self.tables() if self.store.exists() else None
+        ran = self(*arguments, status=status, stdin=stdin)
+        assert ran.stdout == ""
+        assert (self.tables() if self.store.exists() else None) == before
+        return ran.stderr
+
+    def write(self, name: str, content: str | bytes) -> str:
+        """Write a file beside the store and return its name."""
+        (self.directory / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return name
+
+    def log(self, name: str, *events: Mapping[str, object]) -> str:
+        """Write a log of events beside the store, or more of them behind those of before; returns its name."""
+        with (self.directory / name).open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(event) + "\n" for event in events)
+        return name
+
+    def tables(self) -> list[str]:
+        """Return all that the store holds, as SQL."""
+        with closing(sqlite3.connect(self.store)) as connection:
+            return list(connection.iterdump())
+
+    def left(self, workflow: str = "welcome") -> dict[str, tuple[str, str]]:
+        """Return who left a workflow: when, and by which trigger or cause."""
+        listed = self.json("enrollment", "list", "--workflow", workflow)
+        return {
+            each["record"]: (each["exited_at"], each["exit"]["trigger"] or each["exit"]["cause"])
+            for each in listed
+            if each["exit"]
+        }
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Crm:
+    """Return crmflow in an empty directory, without a store."""
+    return Crm(tmp_path)
+
+
+@pytest.fixture
+def crm(tmp_path: Path, small_crm: Path) -> Crm:
+    """Return crmflow on a store of its own with the small CRM (SMALL_CRM), whose files lie beside it."""
+    shutil.copytree(small_crm, tmp_path, dirs_exist_ok=True)
+    return Crm(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def small_crm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the small CRM once, through the commands that a user would type; returns its directory."""
+    made = Crm(tmp_path_factory.mktemp("small_crm"))
+    for name, content in SMALL_CRM.items():
+        made.write(name, content)
+    made("init")
+    day_before, begin = ("--at", "2026-02-28T00:00:00Z"), ("--at", "2026-03-01T00:00:00Z")
+    for kind in ("organization", "prospect", "deal"):
+        made("record", "import", kind, f"{kind}s.csv", *day_before)
+    made("workflow", "apply", *(name for name in SMALL_CRM if name.endswith(".yaml")), *day_before)
+    made("bulk-enroll", "--workflow", "welcome", "-", *begin, stdin="key\np-1\np-2\np-3\n")
+    for record, workflow in (("p-1", "nurture"), ("D-1", "closing"), ("o-1", "onboarding")):
+        made("enroll", record, "--workflow", workflow, *begin)
+    return made.directory
 
 
 @pytest.fixture
