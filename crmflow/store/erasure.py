@@ -7,12 +7,12 @@ from crmflow.core.model import Moment, Record
 from crmflow.core.times import stored
 from crmflow.store.connection import Store
 
-_ITS_ENROLLMENTS = "enrollment_id IN (SELECT id FROM enrollment WHERE record_id = ?1)"
+_ITS_ENROLLMENTS = "enrollment_id IN (SELECT id FROM enrollment WHERE record_id = ?)"
 _FORGET = (
-    "DELETE FROM email WHERE record_id = ?1",
-    "DELETE FROM field_change WHERE record_id = ?1",
-    "DELETE FROM bounce WHERE record_id = ?1",
-    "DELETE FROM deal_prospect WHERE deal_id = ?1 OR prospect_id = ?1",
+    "DELETE FROM email WHERE record_id = ?",
+    "DELETE FROM field_change WHERE record_id = ?",
+    "DELETE FROM bounce WHERE record_id = ?",
+    "DELETE FROM deal_prospect WHERE ? IN (deal_id, prospect_id)",
     f"UPDATE exit SET event_id = NULL, note = NULL WHERE {_ITS_ENROLLMENTS}",
     f"UPDATE OR REPLACE step_completion SET event_id = '' WHERE {_ITS_ENROLLMENTS}",
 )
