@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from errno import EPIPE
@@ -15,6 +16,7 @@ from typer.main import get_command
 from crmflow.cli import render
 from crmflow.cli.app import build_app
 from crmflow.cli.render import Output
+from crmflow.cli.session import AFTER_INTERRUPTION, INTERRUPTED
 
 if TYPE_CHECKING:
     from crmflow.core.errors import CrmflowError
@@ -36,6 +38,7 @@ def main(app: typer.Typer | None = None) -> NoReturn:
     os.umask(0o077)
     render.prepare_streams()
     status = _run(app or build_app(), sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command is over: an interruption must not change its status
     failure = render.take_failure()
     if failure and failure.errno != EPIPE:
         Output().error(f"standard output could not be written: {failure.strerror}")
@@ -51,7 +54,7 @@ def _run(app: typer.Typer, arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         return _show_wrong_usage(error)
     except (KeyboardInterrupt, typer.Abort):
-        Output().error("interrupted; the store is consistent", hint="the same command again does what is left")
+        Output().error(INTERRUPTED, hint=AFTER_INTERRUPTION)
         return _INTERRUPTED
     except Exception as error:
         from crmflow.core import errors

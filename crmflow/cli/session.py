@@ -14,7 +14,7 @@ import inspect
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,8 @@ PARTLY_DONE = 3
 DEFAULT_WAIT = 60.0
 LONGEST_WAIT = 86_400
 STORE_VARIABLE = "CRMFLOW_DB"
+INTERRUPTED = "interrupted; the store is consistent"
+AFTER_INTERRUPTION = "the same command again does what is left"
 
 
 def given(text: str) -> str:
@@ -137,13 +139,18 @@ class Session:
 
     @contextmanager
     def changing(self) -> "Iterator[Store]":
-        """Open the store for a change; with `--dry-run` all that the block does happens, and nothing of it is kept."""
+        """Open the store for a change; with `--dry-run` all that the block does happens, and nothing of it is kept.
+
+        Raises `InterruptedRunError`, which says what was done until then.
+        """
+        from crmflow.core.errors import InterruptedRunError
+
         with self.open() as store:
-            if self.dry_run:
-                with store.rehearsal():
+            try:
+                with store.rehearsal() if self.dry_run else nullcontext():
                     yield store
-            else:
-                yield store
+            except KeyboardInterrupt as interruption:
+                raise InterruptedRunError(INTERRUPTED, hint=f"{store.outcome}; {AFTER_INTERRUPTION}") from interruption
 
     def create(self) -> "Store":
         """Create the store and open it; raises the store's errors: there is one already."""

@@ -54,6 +54,12 @@ class BusyError(CrmflowError):
     exit_status = 75
 
 
+class InterruptedRunError(CrmflowError):
+    """The user interrupted the run; the store is consistent (exit status 130)."""
+
+    exit_status = 130
+
+
 class SourceError(CrmflowError):
     """A log can't be read, or not to its end; the other logs of the run are read all the same."""
 

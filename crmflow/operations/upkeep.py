@@ -36,7 +36,4 @@ def back_up(store: Store, target: str, *, overwrite: bool = False) -> BackedUp:
     path = Path(target)
     if store.is_at(target):
         raise CrmflowError(f"{target} is the store itself", hint="name another file for the copy")
-    try:
-        return BackedUp(str(path), upkeep.back_up(store, path, overwrite=overwrite))
-    except OSError as error:
-        raise CrmflowError(f"can't write {target}: {error.strerror}") from error
+    return BackedUp(str(path), upkeep.back_up(store, path, overwrite=overwrite))

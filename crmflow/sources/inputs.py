@@ -66,6 +66,10 @@ class Input:
         """Return the bytes from the start on; those of a stream are there only once."""
         return _Stream(self) if self.size is None else _Span(self, self.size)
 
+    def present_source(self) -> Source:
+        """Return the bytes of a regular file up to the end that it has now, having grown since it was opened."""
+        return _Span(self, sys.maxsize)
+
     def read(self, size: int, offset: int | None = None) -> bytes:
         """Return up to `size` bytes at `offset`, without it the next ones; raises `SourceError`."""
         try:
@@ -75,7 +79,7 @@ class Input:
 
 
 class _Span(Source):
-    """A regular file up to the end that it had when it was opened."""
+    """A regular file up to a place in it, or to its end where that comes first."""
 
     def __init__(self, opened: Input, end: int) -> None:
         self._input = opened

@@ -68,7 +68,7 @@ class Log:
         self.total_bytes = opened.size
         self._input = opened
         self._reading = Reading(opened.source())
-        self._prefix = Prefix(self._reading)
+        self._prefix: Prefix | None = None
         head = self._reading.peek()
         _refuse_other_formats(self.path, head)
         line = head.partition(b"\n")[0]
@@ -88,12 +88,12 @@ class Log:
         """Return a digest (hex) of the first `length` unpacked bytes; None where there are fewer, or for a stream.
 
         It costs little for a plain file, an unpacking for an archive; asked again for a greater length it goes on from
-        where it was.
+        where it was. What was appended since the opening counts: another run may have read that already.
         """
         if not self.has_identity:
             return None
-        if not self._prefix.can_reach(length):
-            self._prefix = Prefix(self._new_reading())
+        if self._prefix is None or not self._prefix.can_reach(length):
+            self._prefix = Prefix(Reading(self._input.present_source()))
         return self._prefix.digest(length)
 
     def pieces(self, offset: int, line: int, size: int = PIECE_SIZE) -> Iterator[Piece]:

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from crmflow.core.errors import BusyError, CrmflowError
+from crmflow.core.errors import CrmflowError
+from crmflow.store.faults import MAYBE_CHANGED, NOTHING_CHANGED, ONLY_BEFORE_KEPT, explained, system_explained
 from crmflow.store.lock import WriteLock
 from crmflow.store.schema import APPLICATION_ID, MIGRATION_SET, MIGRATIONS
 
@@ -30,7 +32,10 @@ Row = tuple[Any, ...]
 
 
 class Store:
-    """An open store: one connection of one process. Close it, or use it as a context manager."""
+    """An open store: one connection of one process. Close it, or use it as a context manager.
+
+    `outcome` says, for the sentence of an error, what this process has changed so far.
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, *, wait: float) -> None:
         """Wrap a connection that `open_store` or `create_store` made."""
@@ -38,6 +43,7 @@ class Store:
         self._connection = connection
         self._lock = WriteLock(path, wait=wait)
         self.is_rehearsal = False
+        self.outcome = NOTHING_CHANGED
 
     def __enter__(self) -> Self:
         """Return the store itself."""
@@ -64,7 +70,7 @@ class Store:
 
     def rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[Row]:
         """Return all rows of a query, read to the end before any is handed out."""
-        with explained(self.path):
+        with explained(self.path, self.outcome):
             return self._connection.execute(sql, tuple(parameters)).fetchall()
 
     def row(self, sql: str, parameters: Iterable[Any] = ()) -> Row | None:
@@ -74,12 +80,12 @@ class Store:
 
     def execute(self, sql: str, parameters: Iterable[Any] = ()) -> int:
         """Run one writing statement and return the rowid that it inserted last; only inside `change`."""
-        with explained(self.path):
+        with explained(self.path, self.outcome):
             return self._connection.execute(sql, tuple(parameters)).lastrowid or 0
 
     def execute_many(self, sql: str, rows: Iterable[Iterable[Any]]) -> None:
         """Run one writing statement for each row of parameters; only inside `change`."""
-        with explained(self.path):
+        with explained(self.path, self.outcome):
             self._connection.executemany(sql, (tuple(row) for row in rows))
 
     @contextmanager
@@ -89,7 +95,7 @@ class Store:
         try:
             yield
         finally:
-            self._connection.execute("ROLLBACK")
+            self._roll_back()
 
     @contextmanager
     def change(self) -> Iterator[None]:
@@ -100,13 +106,14 @@ class Store:
         if self.is_rehearsal:
             yield
             return
-        with self._lock.held(), explained(self.path), self._transaction("COMMIT"):
+        with self._lock.held(self.outcome), explained(self.path, self.outcome), self._transaction():
             yield
+            self._commit()
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
         """Let everything in the block happen, every `change` of it in one transaction, and keep nothing of it."""
-        with self._lock.held(), explained(self.path), self._transaction("ROLLBACK"):
+        with self._lock.held(self.outcome), explained(self.path, self.outcome), self._transaction():
             self.is_rehearsal = True
             try:
                 yield
@@ -114,15 +121,23 @@ class Store:
                 self.is_rehearsal = False
 
     @contextmanager
-    def _transaction(self, end: str) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
+    def _transaction(self) -> Iterator[None]:
+        """Begin a transaction, and take back what the block has not committed."""
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             yield
-            self._connection.execute(end)
-        except BaseException:
-            if self._connection.in_transaction:  # after SQLITE_FULL or SQLITE_IOERR SQLite has rolled back itself
-                self._connection.execute("ROLLBACK")
-            raise
+        finally:
+            self._roll_back()
+
+    def _commit(self) -> None:
+        self.outcome = MAYBE_CHANGED  # after a COMMIT that fails the change may be there
+        with explained(self.path, self.outcome):
+            self._connection.execute("COMMIT")
+        self.outcome = ONLY_BEFORE_KEPT
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:  # after SQLITE_FULL or SQLITE_IOERR SQLite has rolled back itself
+            self._connection.execute("ROLLBACK")
 
     def checkpoint(self) -> bool:
         """Bring the write-ahead log into the file and empty it, so that nothing deleted is left in it.
@@ -132,21 +147,38 @@ class Store:
         """
         if self.is_rehearsal:
             return True
-        with self._lock.held(), explained(self.path):
+        with self._lock.held(self.outcome), explained(self.path, self.outcome):
             [(is_blocked, _, _)] = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return not is_blocked
 
     def copy_to(self, target: sqlite3.Connection) -> None:
         """Copy the whole store, as it is at one moment, into an empty database."""
-        with explained(self.path):
+        with explained(self.path, self.outcome):
             self._connection.backup(target)
 
     def upgrade(self) -> None:
-        """Run the migrations that this store has not had yet."""
+        """Run the migrations that this store has not had yet, all of them or none."""
+        with self._lock.held(self.outcome):
+            self._migrate()
+
+    def lay_out(self) -> None:
+        """Make an empty file a store; the caller sees to it that nobody else has it open.
+
+        The write-ahead log is switched on last: until then every failure to write is one that SQLite reports.
+        """
+        self._migrate()
+        [(mode,)] = self.rows("PRAGMA journal_mode = WAL")
+        if mode != "wal":
+            raise CrmflowError(f"{self.path}: this file system can't keep a store (journal mode {mode}, not wal)")
+
+    def _migrate(self) -> None:
         from crmflow.store.migrations import migrate
 
-        with self._lock.held(), explained(self.path):
+        with explained(self.path, self.outcome), self._transaction():
             migrate(self._connection)
+            self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self._commit()
+        self.outcome = NOTHING_CHANGED  # of what the user asked for
 
 
 def open_store(path: Path, *, wait: float = 60.0) -> Store:
@@ -155,63 +187,97 @@ def open_store(path: Path, *, wait: float = 60.0) -> Store:
     Raises `CrmflowError` where there is none, where the file is something else or damaged, or was made by a newer
     version; none of them changes the file.
     """
-    if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
-        raise CrmflowError(f"there is no store: {path} {what}", hint=f"make one with: crmflow --db {path} init")
+    _require_file(path)
     store = Store(_connect(path, wait), path, wait=wait)
     try:
-        with explained(path):
-            pending = _pending(store)
-            if pending:
-                store.upgrade()
+        if _pending(store):
+            store.upgrade()
     except BaseException:
         store.close()
         raise
     return store
 
 
+def _require_file(path: Path) -> None:
+    with system_explained(f"open {path}"):
+        try:
+            mode = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            what = "does not exist"
+        else:
+            if stat.S_ISREG(mode):
+                return
+            what = "is a directory" if stat.S_ISDIR(mode) else "is no file"
+    raise CrmflowError(f"there is no store: {path} {what}", hint=f"make one with: crmflow --db {path} init")
+
+
 def create_store(path: Path, *, wait: float = 60.0) -> Store:
     """Make an empty store at `path`, readable and writable by its owner only.
 
-    Raises `CrmflowError` where something is there already or the directory can't be written.
+    It is made under another name and moved to its place when it is whole. Raises `CrmflowError` where something is
+    there already or the directory can't be written.
     """
-    try:
+    _require_nothing(path)
+    with system_explained(f"make a store at {path}"):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError as error:
-        raise CrmflowError(f"{path} is there already", hint="choose another place with --db PATH") from error
-    except OSError as error:
-        raise CrmflowError(f"can't make a store at {path}: {error.strerror}") from error
+    with WriteLock(path, wait=wait).held(), system_explained(f"make a store at {path}"):
+        _require_nothing(path)
+        _make(path, wait)
+    return open_store(path, wait=wait)
+
+
+def _require_nothing(path: Path) -> None:
+    if os.path.lexists(path):
+        raise CrmflowError(f"{path} is there already", hint="choose another place with --db PATH")
+
+
+def _make(path: Path, wait: float) -> None:
+    draft = path.with_name(f"{path.name}.new")
+    _remove_files(draft)
     try:
-        store = Store(_connect(path, wait), path, wait=wait)
-        _lay_out(store)
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with Store(_connect(draft, wait), draft, wait=wait) as store:
+            store.lay_out()
+        _remove_files(path)
+        draft.rename(path)
     except BaseException:
-        path.unlink(missing_ok=True)
+        _remove_files(draft)
         raise
-    return store
+    sync(path.parent)
 
 
-def delete_store(path: Path) -> None:
-    """Delete a store with all that belongs to it; the caller knows that nobody needs it."""
-    for suffix in ("", "-wal", "-shm", ".lock"):
+def delete_store(path: Path, *, wait: float = 60.0) -> None:
+    """Delete a store with all that belongs to it but the lock; the caller knows that nobody needs it."""
+    with WriteLock(path, wait=wait).held(), system_explained(f"delete {path}"):
+        _remove_files(path)
+
+
+def _remove_files(path: Path) -> None:
+    """Remove a database; what an earlier one of its name left beside it SQLite would take for its own."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _lay_out(store: Store) -> None:
-    [(mode,)] = store.rows("PRAGMA journal_mode = WAL")
-    if mode != "wal":
-        raise CrmflowError(f"{store.path}: this file system can't keep a store (journal mode {mode}, not wal)")
-    store.upgrade()
-    store.rows(f"PRAGMA application_id = {APPLICATION_ID}")
+def sync(path: Path) -> None:
+    """Make sure that a file or the entries of a directory are on the disk; never to be used on a live store."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _connect(path: Path, wait: float) -> sqlite3.Connection:
     busy_ms = round(min(max(1000 * wait, SHORTEST_BUSY_MS), LONGEST_BUSY_MS))
     with explained(path):
         connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, isolation_level=None)
-        for pragma in (f"PRAGMA busy_timeout = {busy_ms}", *_PRAGMAS):
-            connection.execute(pragma).fetchall()
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000_000)
+        try:
+            for pragma in (f"PRAGMA busy_timeout = {busy_ms}", *_PRAGMAS):
+                connection.execute(pragma).fetchall()
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000_000)
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 
@@ -235,34 +301,3 @@ def _pending(store: Store) -> bool:
 def array(values: Iterable[object]) -> str:
     """Return values as the JSON array that `json_each` takes: how a set is handed to a query."""
     return json.dumps(list(values), ensure_ascii=False)
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors about the file at `path` into ours; a mistake in our own SQL stays what it is."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            raise BusyError(
-                f"another program holds {path} (not crmflow: a sqlite3 shell?)",
-                hint="nothing was changed: end its transaction and run this again",
-            ) from error
-        if code in _FILE_FAULTS:
-            what, hint = _FILE_FAULTS[code]
-            raise CrmflowError(f"{path}: {what} ({error}); nothing was changed", hint=hint) from error
-        raise
-
-
-_FILE_FAULTS: dict[int, tuple[str, str | None]] = {
-    sqlite3.SQLITE_NOTADB: ("not a SQLite database", "name the store with --db PATH or CRMFLOW_DB"),
-    sqlite3.SQLITE_CORRUPT: ("the store is damaged", "look at it with crmflow doctor, and go back to a backup"),
-    sqlite3.SQLITE_FULL: ("the disk is full", "make room and run this again"),
-    sqlite3.SQLITE_IOERR: ("reading or writing failed", "look at the disk, then run this again: that is safe"),
-    sqlite3.SQLITE_READONLY: ("the store can't be written", "look at the file's and its directory's permissions"),
-    sqlite3.SQLITE_CANTOPEN: ("the store can't be opened", "look at the file's and its directory's permissions"),
-    sqlite3.SQLITE_PERM: ("no permission", "look at the file's and its directory's permissions"),
-    sqlite3.SQLITE_AUTH: ("no permission", None),
-    sqlite3.SQLITE_NOLFS: ("the file is too large for this file system", None),
-}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from crmflow.core.model import Completion, Enrollment, Exit
 from crmflow.core.times import from_stored, shorten, stored
 from crmflow.store.connection import Row, Store, array
+from crmflow.store.faults import kept
 
 
 class Outcome(NamedTuple):
@@ -39,7 +40,7 @@ def of_records(store: Store, records: Iterable[int], workflow: str | None = None
         " WHERE ? IN ('', workflow.name) ORDER BY enrollment.id",
         [array(records), workflow or ""],
     )
-    return [_enrollment(row) for row in rows]
+    return [kept(_enrollment, row) for row in rows]
 
 
 def active_in(store: Store, workflow: str) -> list[Enrollment]:
@@ -49,7 +50,7 @@ def active_in(store: Store, workflow: str) -> list[Enrollment]:
         " WHERE state = 'active' AND workflow.name = ? ORDER BY enrollment.id",
         [workflow],
     )
-    return [_enrollment(row) for row in rows]
+    return [kept(_enrollment, row) for row in rows]
 
 
 def _enrollment(row: Row) -> Enrollment:
@@ -89,10 +90,14 @@ def completions(store: Store, enrollments: Iterable[int]) -> dict[int, list[Comp
         [array(enrollments)],
     )
     found: dict[int, list[Completion]] = {}
-    for number, step, position, at, event_id, line in rows:
-        completion = Completion(step=step, position=position, at=from_stored(at), event_id=event_id or None, line=line)
-        found.setdefault(number, []).append(completion)
+    for number, *columns in rows:
+        found.setdefault(number, []).append(kept(_completion, columns))
     return found
+
+
+def _completion(columns: Sequence[Any]) -> Completion:
+    step, position, at, event_id, line = columns
+    return Completion(step=step, position=position, at=from_stored(at), event_id=event_id or None, line=line)
 
 
 def add(store: Store, run: int, workflow_id: int, records: Iterable[int], at: datetime) -> None:

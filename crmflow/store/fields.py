@@ -10,6 +10,7 @@ from typing import Any
 from crmflow.core.model import EMAIL_FIELD, FieldChange, Record
 from crmflow.core.times import stored
 from crmflow.store.connection import Store, array
+from crmflow.store.faults import kept
 from crmflow.store.records import as_json, load
 
 Stamp = tuple[str, int, str, str]
@@ -52,7 +53,7 @@ def refresh(store: Store, records: dict[int, Record], fields: Iterable[tuple[int
 
 def as_value(text: str) -> Any:
     """Return the value that a stored change holds."""
-    return json.loads(text)
+    return kept(json.loads, text)
 
 
 def _write_first_values(store: Store, records: dict[int, Record], fields: Iterable[tuple[int, str]]) -> None:

@@ -16,6 +16,10 @@ from pathlib import Path
 from types import FrameType
 
 from crmflow.core.errors import BusyError
+from crmflow.store.faults import NOTHING_CHANGED, system_explained
+
+_PID_WIDTH = 20
+"""The holder's number is written over the last one's: where there was room once, a full disk is no obstacle."""
 
 
 class _WaitedEnoughError(Exception):
@@ -27,35 +31,41 @@ class WriteLock:
 
     def __init__(self, store_path: Path, *, wait: float) -> None:
         """Name the lock file: the store's path with `.lock` behind it."""
+        self._store_path = store_path
         self._path = store_path.with_name(store_path.name + ".lock")
         self._wait = wait
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the lock for the length of the block; raises `BusyError` naming the holder after waiting in vain."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    def held(self, outcome: str = NOTHING_CHANGED) -> Iterator[None]:
+        """Hold the lock for the length of the block.
+
+        Raises `BusyError` naming the holder after waiting in vain, `CrmflowError` where there can be no lock; both
+        tell the `outcome`: what that leaves of the run's changes.
+        """
+        with system_explained(f"lock {self._store_path}", outcome):
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            self._acquire(descriptor)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            with system_explained(f"lock {self._store_path}", outcome):
+                if not self._acquire(descriptor):
+                    raise self._busy(descriptor, outcome)
+                os.pwrite(descriptor, f"{os.getpid():<{_PID_WIDTH}}".encode(), 0)
             yield
-            os.ftruncate(descriptor, 0)
         finally:
             os.close(descriptor)
 
-    def _acquire(self, descriptor: int) -> None:
+    def _acquire(self, descriptor: int) -> bool:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if self._wait > 0 and _wait_for(descriptor, self._wait):
-                return
-            raise self._busy(descriptor) from None
+            return self._wait > 0 and _wait_for(descriptor, self._wait)
+        return True
 
-    def _busy(self, descriptor: int) -> BusyError:
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    def _busy(self, descriptor: int, outcome: str) -> BusyError:
+        holder = os.pread(descriptor, _PID_WIDTH, 0).decode("ascii", "replace").strip()
+        who = f" (process {holder})" if holder else ""
         return BusyError(
-            f"another run holds the store{f' (process {holder})' if holder else ''}; waited {self._wait:g} s",
-            hint="nothing was changed: run this again later, or wait longer with --wait SECONDS",
+            f"another run holds the store{who}; waited {self._wait:g} s",
+            hint=f"{outcome}: run this again later, or wait longer with --wait SECONDS",
         )
 
 
@@ -65,13 +75,15 @@ def _wait_for(descriptor: int, seconds: float) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         return True
     before = signal.signal(signal.SIGALRM, _wake)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except _WaitedEnoughError:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except _WaitedEnoughError:  # it may also come just after the lock
         return False
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     return True
 

@@ -7,6 +7,7 @@ from typing import Any
 from crmflow.core.model import Moment
 from crmflow.core.times import shorten, stored
 from crmflow.store.connection import Store
+from crmflow.store.faults import kept
 
 
 def begin(store: Store, command: str, moment: Moment) -> int:
@@ -59,7 +60,7 @@ def _run(number: int, command: str, at: str, started_at: str, is_finished: int, 
         "at": shorten(at),
         "started_at": shorten(started_at),
         "finished": bool(is_finished),
-        "summary": json.loads(summary),
+        "summary": kept(json.loads, summary),
     }
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crmflow.core.errors import CrmflowError
-from crmflow.store.connection import Store, explained
+from crmflow.store.connection import Store, sync
+from crmflow.store.faults import explained, system_explained
 
 FIXED_SQLITE = (3, 51, 3)
 """The version from which SQLite does not lose a commit when two connections write and checkpoint at one instant."""
@@ -43,6 +44,9 @@ _IMPOSSIBLE = {
         "SELECT count(*) FROM record WHERE type = 'prospect' AND email IS NOT NULL"
         " AND NOT EXISTS (SELECT 1 FROM email WHERE record_id = record.id AND is_current)"
     ),
+    "records whose fields can't be read": "SELECT count(*) FROM record WHERE NOT json_valid(fields)",
+    "definitions of workflows that can't be read": "SELECT count(*) FROM definition WHERE NOT json_valid(content)",
+    "runs whose summary can't be read": "SELECT count(*) FROM run WHERE NOT json_valid(summary)",
 }
 """States that no run can bring about, and the query that counts them."""
 
@@ -103,22 +107,42 @@ def _versions() -> list[Finding]:
 def back_up(store: Store, target: Path, *, overwrite: bool) -> int:
     """Copy the store as it is now, check the copy, and put it at `target` in one step; returns its size in bytes.
 
-    Others may write meanwhile. Raises `CrmflowError` where something is there already, or the copy is not sound.
+    Others may write meanwhile. Raises `CrmflowError` where something is there already, where `target` is a database in
+    use, or the copy is not sound.
     """
-    if target.exists() and not overwrite:
-        raise CrmflowError(f"{target} is there already", hint="name another file, or replace it with --overwrite")
-    if not target.parent.is_dir():
-        raise CrmflowError(f"there is no directory {target.parent}", hint="make it first")
-    try:
+    with system_explained(f"write {target}"):
+        _require_place(target, overwrite=overwrite)
         with tempfile.TemporaryDirectory(prefix=".crmflow-backup-", dir=target.parent) as directory:
             copy = Path(directory) / target.name
             _copy(store, copy)
             size = copy.stat().st_size
-            copy.replace(target)
-            _sync(target.parent)
-    except OSError as error:
-        raise CrmflowError(f"can't write {target}: {error.strerror}") from error
+            if overwrite:
+                copy.replace(target)
+            else:
+                _link(copy, target)
+        sync(target.parent)
     return size
+
+
+def _require_place(target: Path, *, overwrite: bool) -> None:
+    if os.path.lexists(target) and not overwrite:
+        raise _there_already(target)
+    if not target.parent.is_dir():
+        raise CrmflowError(f"there is no directory {target.parent}", hint="make it first")
+    if target.with_name(f"{target.name}-wal").exists():
+        raise CrmflowError(f"{target} is a database in use: {target.name}-wal is beside it", hint="name another file")
+
+
+def _link(copy: Path, target: Path) -> None:
+    """Give the copy its name, if nobody has taken it meanwhile."""
+    try:
+        target.hardlink_to(copy)
+    except FileExistsError as error:
+        raise _there_already(target) from error
+
+
+def _there_already(target: Path) -> CrmflowError:
+    return CrmflowError(f"{target} is there already", hint="name another file, or replace it with --overwrite")
 
 
 def _copy(store: Store, copy: Path) -> None:
@@ -135,12 +159,4 @@ def _copy(store: Store, copy: Path) -> None:
         target.close()
     if not sound or dangling:
         raise CrmflowError("the copy is not sound; nothing was written", hint="look at the store: crmflow doctor")
-    _sync(copy)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(copy)

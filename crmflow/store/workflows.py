@@ -7,6 +7,7 @@ from crmflow.core.codec import decode, encode
 from crmflow.core.model import Definition, Moment, Workflow
 from crmflow.core.times import shorten, stored
 from crmflow.store.connection import Store
+from crmflow.store.faults import kept
 
 
 class InForce(NamedTuple):
@@ -27,7 +28,7 @@ def in_force(store: Store) -> dict[str, InForce]:
         " JOIN definition ON definition.id = workflow.definition_id ORDER BY workflow.name"
     )
     found = (
-        InForce(number, version, decode(content), digest, path, shorten(at))
+        InForce(number, version, kept(decode, content), digest, path, shorten(at))
         for number, version, content, digest, path, at in rows
     )
     return {each.workflow.workflow: each for each in found}
