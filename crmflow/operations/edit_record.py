@@ -90,9 +90,10 @@ def require_email(value: Scalar) -> str:
 
 
 def _require_free(store: Store, email: str | None, owner: int | None) -> None:
-    holder = records.current_owner(store, email) if email is not None else None
-    if holder is not None and holder[0] != owner:
-        raise CrmflowError(f"{email} is the email of prospect:{holder[1]}")
+    holders = set() if email is None else records.owners(store, [email]).get(email.casefold(), set())
+    if holders and owner not in holders:
+        [holder, *_] = records.load(store, holders).values()
+        raise CrmflowError(f"{email} is the email of prospect:{holder.key}")
 
 
 def _require_links(store: Store, kind: RecordType, fields: Mapping[str, Scalar], linked: Sequence[str]) -> list[int]:
@@ -116,9 +117,9 @@ def set_fields(store: Store, ref: str, texts: Sequence[str], moment: Moment) -> 
         if record.type == "prospect" and EMAIL_FIELD in fields:
             _require_free(store, require_email(fields[EMAIL_FIELD]), record.id)
         prospects = _require_links(store, record.type, fields, linked)
-        relinked = "prospects" in given and sorted(prospects) != [
+        relinked = "prospects" in given and set(prospects) != {
             number for number, _ in records.prospects_of(store, record.id)
-        ]
+        }
         events = updates(record, fields, moment)
         if not events and not relinked:
             return Edited(None, record.type, record.key, {})

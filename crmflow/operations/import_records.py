@@ -41,10 +41,14 @@ class ImportSummary:
 
 
 class Entry(NamedTuple):
-    """A row that was understood: the record that it is about, its fields, and a deal's prospects (None: not said)."""
+    """A row that was understood: the record that it is about, its fields, and a deal's prospects (None: not said).
+
+    A row without a key `is_by_email`: its key is the email that it gives.
+    """
 
     line: int
     key: str
+    is_by_email: bool
     email: str | None
     fields: dict[str, Scalar]
     prospects: list[str] | None
@@ -128,12 +132,13 @@ class _Import:
         fields, prospects = split_links(self._kind, row.cells)
         key = written(fields.pop(KEY_COLUMN, None))
         email = fields.pop(EMAIL_FIELD, None) if self._kind == "prospect" else None
-        if KEY_COLUMN not in row.cells and email is not None:
+        is_by_email = KEY_COLUMN not in row.cells and email is not None
+        if is_by_email:
             key = written(email)
         if not key:
             raise CrmflowError("the key is empty" if KEY_COLUMN in row.cells else "there is no key")
         address = require_email(email) if written(email) else None
-        return Entry(row.line, key, address, fields, prospects if "prospects" in row.cells else None)
+        return Entry(row.line, key, is_by_email, address, fields, prospects if "prospects" in row.cells else None)
 
     def _refuse(self, line: int, reason: str) -> None:
         self._summary.invalid += 1
@@ -141,6 +146,25 @@ class _Import:
 
     def take_in(self, batch: Sequence[Entry]) -> None:
         """Add the records of a batch that are new, update the others."""
+        while batch:
+            end = self._end_of_part(batch)
+            self._take_in_part(batch[:end])
+            batch = batch[end:]
+
+    def _end_of_part(self, batch: Sequence[Entry]) -> int:
+        """Return how many rows come before the first one about a record, or an email of it, that another is about."""
+        numbers, owners = self._known(batch), self._owners(batch)
+        seen: set[int] = set()
+        for position, each in enumerate(batch):
+            concerned = set(owners.get((each.email or "").casefold(), ()))
+            if each.key in numbers:
+                concerned.add(numbers[each.key])
+            if seen & concerned:
+                return position
+            seen |= concerned
+        return len(batch)
+
+    def _take_in_part(self, batch: Sequence[Entry]) -> None:
         entries = self._linkable(batch)
         numbers = self._known(entries)
         known = records.load(self._store, numbers.values())
@@ -160,9 +184,12 @@ class _Import:
         A key names only the record that has it; the email of a row without a key may be a prospect's present or
         former one.
         """
-        if KEY_COLUMN in self._table.columns:
-            return records.find_by_key(self._store, self._kind, (each.key for each in entries))
-        return records.find(self._store, self._kind, (each.key for each in entries))
+        keys = [each.key for each in entries if not each.is_by_email]
+        emails = [each.key for each in entries if each.is_by_email]
+        return records.find_by_key(self._store, self._kind, keys) | records.find(self._store, self._kind, emails)
+
+    def _owners(self, entries: Sequence[Entry]) -> dict[str, set[int]]:
+        return records.owners(self._store, (each.email for each in entries if each.email))
 
     def _linkable(self, batch: Sequence[Entry]) -> list[Entry]:
         """Return the entries without those that name a record that is not there, or take another prospect's email."""
@@ -171,7 +198,7 @@ class _Import:
         known_prospects = records.find(
             self._store, "prospect", {name for each in batch for name in each.prospects or ()}
         )
-        owners = records.owners(self._store, (each.email for each in batch if each.email))
+        owners = self._owners(batch)
         numbers = self._known(batch) if owners else {}
         kept = []
         for each in batch:
@@ -179,10 +206,10 @@ class _Import:
             missing = [f"prospect:{name}" for name in each.prospects or () if name not in known_prospects]
             if organization and organization not in known_organizations:
                 missing.append(f"organization:{organization}")
-            owner = owners.get(each.email.casefold()) if each.email else None
+            its_owners = owners.get((each.email or "").casefold())
             if missing:
                 self._refuse(each.line, f"there is no {missing[0]}")
-            elif owner is not None and owner != numbers.get(each.key):
+            elif its_owners and numbers.get(each.key) not in its_owners:
                 self._refuse(each.line, f"{each.email} is the email of another prospect")
             else:
                 kept.append(each)
@@ -223,8 +250,8 @@ class _Import:
     def _link(self, number: int, entry: Entry) -> bool:
         if entry.prospects is None:
             return False
-        wanted = sorted(records.find(self._store, "prospect", entry.prospects).values())
-        if wanted == sorted(each for each, _ in records.prospects_of(self._store, number)):
+        wanted = set(records.find(self._store, "prospect", entry.prospects).values())
+        if wanted == {each for each, _ in records.prospects_of(self._store, number)}:
             return False
         self._origin()
         records.link_prospects(self._store, number, wanted)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from crmflow.core.model import EMAIL_FIELD, Bounce, Moment, Record, RecordType, Ref, Scalar
 from crmflow.core.times import stored
 from crmflow.store.connection import Row, Store, array
+from crmflow.store.faults import kept
 
 
 class NewRecord(NamedTuple):
@@ -89,7 +90,7 @@ _COLUMNS = "record.id, record.type, record.key, record.email, record.fields"
 
 def _record(row: Row) -> Record:
     number, kind, key, email, fields = row
-    return Record(number, kind, key, email, json.loads(fields))
+    return Record(number, kind, key, email, kept(json.loads, fields))
 
 
 def names(store: Store, kind: RecordType) -> Iterator[str]:
@@ -135,23 +136,19 @@ def prospects_of(store: Store, deal: int) -> list[tuple[int, str]]:
     ]
 
 
-def current_owner(store: Store, email: str) -> tuple[int, str] | None:
-    """Return number and key of the prospect whose email this is now, or None."""
-    row = store.row(
-        "SELECT id, key FROM email JOIN record ON id = record_id WHERE address = ? AND is_current", [email.casefold()]
-    )
-    return (row[0], row[1]) if row else None
+def owners(store: Store, emails: Iterable[str]) -> dict[str, set[int]]:
+    """Return the prospects whose email each of these is now, by email without case; emails of nobody are left out.
 
-
-def owners(store: Store, emails: Iterable[str]) -> dict[str, int]:
-    """Return the number of the prospect whose email each of these is now, by email without case."""
-    return dict(
-        store.rows(
-            "SELECT address, record_id FROM json_each(?) AS wanted"
-            " CROSS JOIN email ON address = wanted.value AND is_current",
-            [array({email.casefold() for email in emails})],
-        )
-    )
+    Only by events that say so can an email be that of two.
+    """
+    found: dict[str, set[int]] = {}
+    for address, number in store.rows(
+        "SELECT address, record_id FROM json_each(?) AS wanted"
+        " CROSS JOIN email ON address = wanted.value AND is_current",
+        [array({email.casefold() for email in emails})],
+    ):
+        found.setdefault(address, set()).add(number)
+    return found
 
 
 def named_by(store: Store, record: Record) -> int:
