@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import crmflow
+from crmflow.core.times import shorten
 
 ENVIRONMENT = {
     "PATH": os.environ.get("PATH", ""),
@@ -131,12 +132,9 @@ class Crm:
 
     def left(self, workflow: str = "welcome") -> dict[str, tuple[str, str]]:
         """Return who left a workflow: when, and by which trigger or cause."""
-        listed = self.json("enrollment", "list", "--workflow", workflow)
-        return {
-            each["record"]: (each["exited_at"], each["exit"]["trigger"] or each["exit"]["cause"])
-            for each in listed
-            if each["exit"]
-        }
+        query = "SELECT record, exited_at, coalesce(trigger, cause) FROM exits WHERE workflow = ? AND stands"
+        with closing(sqlite3.connect(self.store)) as connection:
+            return {record: (shorten(at), cause) for record, at, cause in connection.execute(query, [workflow])}
 
 
 @pytest.fixture
@@ -150,6 +148,28 @@ def crm(tmp_path: Path, small_crm: Path) -> Crm:
     """Return crmflow on a store of its own with the small CRM (SMALL_CRM), whose files lie beside it."""
     shutil.copytree(small_crm, tmp_path, dirs_exist_ok=True)
     return Crm(tmp_path)
+
+
+@pytest.fixture
+def busy_crm(tmp_path: Path, busy_directory: Path) -> Crm:
+    """Return the small CRM in a state, and with files, in which every command that changes it has something to do."""
+    shutil.copytree(busy_directory, tmp_path, dirs_exist_ok=True)
+    return Crm(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def busy_directory(tmp_path_factory: pytest.TempPathFactory, small_crm: Path) -> Path:
+    """Make the directory of `busy_crm` once; the store keeps a reject that crmflow has learned to understand since."""
+    busy = Crm(shutil.copytree(small_crm, tmp_path_factory.mktemp("busy") / "crm"))
+    event = {"type": "replied", "time": "2026-03-02T00:00:00Z", "prospect": "p-2"}
+    busy.write("new.csv", "email,name\nnew@acme.example,New\nana@acme.example,Ann\n")
+    busy.write("changed.yaml", "workflow: nurture\ntype: prospect\nsteps:\n  - {name: a, kind: wait, after: 0d}\n")
+    busy.write("selection.csv", "key\np-1\np-4\n")
+    busy.log("events.jsonl", event)
+    busy("ingest", busy.write("broken.jsonl", "once not understood\n"), status=3)
+    with closing(sqlite3.connect(busy.store)) as connection, connection:
+        connection.execute("UPDATE reject SET text = ?", [json.dumps(event).encode()])
+    return busy.directory
 
 
 @pytest.fixture(scope="session")
