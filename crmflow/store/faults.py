@@ -13,7 +13,7 @@ MAYBE_CHANGED = "whether the change was kept is not certain; to run this again i
 ONLY_BEFORE_KEPT = "what was done before is kept"
 
 _ROOM = "look at the permissions of the directory, and at the room on its disk"
-_PERMISSIONS = "look at the permissions of the file and of its directory"
+_PERMISSIONS = "look at the permissions of the file and of its directory, and whether the disk may be written"
 _FILE_FAULTS: dict[int, tuple[str, str | None]] = {
     sqlite3.SQLITE_NOTADB: ("not a SQLite database", "name the store with --db PATH or CRMFLOW_DB"),
     sqlite3.SQLITE_CORRUPT: ("the store is damaged", "look at it with crmflow doctor, and go back to a backup"),

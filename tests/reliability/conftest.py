@@ -50,11 +50,12 @@ class Ran(NamedTuple):
 
 
 class Options(TypedDict, total=False):
-    """What may be said of a run: its variables, and after how many seconds it gets which signal."""
+    """What may be said of a run: its variables, after how many seconds it gets which signal, how large files may be."""
 
     environment: Mapping[str, str]
     after: float | None
     number: int
+    most_bytes: int | None
 
 
 class Program:
@@ -79,8 +80,12 @@ class Program:
         environment: Mapping[str, str] | None = None,
         after: float | None = None,
         number: int = signal.SIGKILL,
+        most_bytes: int | None = None,
     ) -> Ran:
-        """Run a command in a directory; `after` that many seconds it gets the signal, SIGKILL if not said."""
+        """Run a command in a directory; `after` that many seconds it gets the signal, SIGKILL if not said.
+
+        No file that it writes can grow beyond `most_bytes`.
+        """
         request = {
             "arguments": list(arguments),
             "directory": str(directory),
@@ -88,6 +93,7 @@ class Program:
             "output": f"{self._process.pid}",
             "signal": None if after is None else number,
             "after": after,
+            "most_bytes": most_bytes,
         }
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None

@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import pkgutil
+import resource
 import runpy
 import select
 import signal
@@ -42,6 +43,8 @@ def become(request: dict[str, Any]) -> None:
     ):
         os.dup2(opened, descriptor)
         os.close(opened)
+    if request["most_bytes"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["most_bytes"],) * 2)
     sys.argv = ["crmflow", *request["arguments"]]
 
 
