@@ -1,12 +1,14 @@
 #!/bin/sh
-# What cron runs every night: reads what is new in the logs, completes the steps that are due, shows how things stand.
+# What cron runs every night: copies the store, reads what is new in the logs, completes the steps that are due.
 #
 #   CRMFLOW_DB=STORE nightly.sh LOG...     or     nightly.sh STORE LOG...
+#
+# It prints the steps that were due, and what went wrong: cron mails that. A night without either prints nothing.
 #
 # It ends with 0, or with 3 where some lines were not understood (crmflow rejects list): everything else was done.
 # It stops at any other status of crmflow and ends with it: without the news of the logs, steps would be completed for
 # records that have left. Nothing needs a lock here: a second run waits for the store, and ends with 75 if it waits
-# too long. The next night catches up. cron mails what is printed: how things stand, warnings and errors.
+# too long. The next night catches up. The copy, STORE.before, is there to go back to if a rule was wrong.
 set -eu
 
 # cron's PATH is /usr/bin:/bin; pip, pipx and uv install crmflow for one user in ~/.local/bin.
@@ -23,11 +25,11 @@ if [ $# -eq 0 ]; then
 fi
 export CRMFLOW_DB
 
+crmflow backup --quiet --overwrite "$CRMFLOW_DB.before"
 status=0
 crmflow ingest --quiet "$@" || status=$?
 if [ "$status" -ne 0 ] && [ "$status" -ne 3 ]; then
     exit "$status"
 fi
-crmflow advance
-crmflow status
+crmflow advance --quiet
 exit "$status"

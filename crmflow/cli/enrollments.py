@@ -136,7 +136,7 @@ def _show_bulk(session: Session, file: str, summary: dict[str, Any], *, hindranc
     return PARTLY_DONE if any(counts[name] for name in hindrances) else None
 
 
-@reads(enrollment_app, "list", example="crmflow enrollment list --workflow welcome --state disenrolled")
+@reads(enrollment_app, "list", example="crmflow enrollment list --workflow welcome --state disenrolled", lists=True)
 def list_(
     session: Session, workflow: WorkflowOption = None, record: RecordOption = None, state: StateOption = None
 ) -> int | None:
@@ -160,7 +160,7 @@ def _row(each: dict[str, Any]) -> list[str | int | None]:
     return [*stated, exit_.get("trigger") or exit_.get("cause"), event.get("source"), event.get("line")]
 
 
-@reads(app, "due", example="crmflow due --at 2026-03-05T08:00:00Z", takes_at=True)
+@reads(app, "due", example="crmflow due --at 2026-03-05T08:00:00Z", takes_at=True, lists=True)
 def due(session: Session, workflow: WorkflowOption = None) -> int | None:
     """List the steps that are due."""
     from crmflow.operations import advance as operation

@@ -62,7 +62,12 @@ def ingest(
     return PARTLY_DONE if summary.rejected or summary.faults else None
 
 
-@reads(rejects_app, "list", example="crmflow rejects list\ncrmflow rejects list --jsonl | jq -r .text > mend.jsonl")
+@reads(
+    rejects_app,
+    "list",
+    example="crmflow rejects list\ncrmflow rejects list --jsonl | jq -r .text > mend.jsonl",
+    lists=True,
+)
 def list_rejects(session: Session, *, jsonl: JsonLinesOption = False) -> int | None:
     """List the rejects: source, line, reason and the line itself."""
     from crmflow.operations import rejects

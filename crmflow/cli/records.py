@@ -1,5 +1,6 @@
 """`crmflow record ...`: prospects, organizations and deals."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -117,7 +118,12 @@ def _cause(exit_: dict[str, Any]) -> str:
     return str(exit_["trigger"] or exit_["cause"])
 
 
-@reads(app, "list", example="crmflow record list deal --json | jq -r '.[].key'")
+@reads(
+    app,
+    "list",
+    example="crmflow record list deal --json | jq -r '.[].key'\ncrmflow record list prospect --csv > prospects.csv",
+    lists=True,
+)
 def list_(session: Session, type_: TypeArgument) -> int | None:
     """List the records of a type."""
     from crmflow.operations import edit_record
@@ -125,9 +131,28 @@ def list_(session: Session, type_: TypeArgument) -> int | None:
 
     with session.open() as store:
         listed = edit_record.listed(store, parse_type(type_))
-    rows = [[each["key"], each.get("email"), _fields(each["fields"])] for each in listed]
-    session.output.data(listed, Table(["key", "email", "fields"], rows))
+    if session.output.csv:
+        session.output.data(listed, _by_field(listed))
+    else:
+        rows = [[each["key"], each.get("email"), _fields(each["fields"])] for each in listed]
+        session.output.data(listed, Table(["key", "email", "fields"], rows))
     return None
+
+
+def _by_field(listed: Sequence[dict[str, Any]]) -> Table:
+    """Return a table with a column for each field, as `record import` reads it."""
+    from crmflow.core.triggers import written
+
+    emails = ["email"] if any("email" in each for each in listed) else []
+    fields = list(dict.fromkeys(name for each in listed for name in each["fields"]))
+    rows = [
+        [
+            *(each[name] for name in ("key", *emails)),
+            *(written(each["fields"][name]) if name in each["fields"] else None for name in fields),
+        ]
+        for each in listed
+    ]
+    return Table(["key", *emails, *fields], rows)
 
 
 def _fields(fields: dict[str, Any]) -> str:

@@ -5,6 +5,8 @@ data are one JSON document. `--quiet` silences words and progress; what a readin
 the same (`data`), what a changing command did is not (`report`), unless `--json` asks for it. Warnings and errors are
 always said.
 
+With `--csv` a table is comma-separated values, made harmless for spreadsheets.
+
 A table is drawn on a terminal; where it is too wide for it, every cell is a line, and a blank line stands between rows.
 Anywhere else a row is a line, its cells separated by tabs, without header, never wrapped or cut: what `cut -f`,
 `awk -F'\t'`, `sort` and `while IFS=$'\t' read` want. An empty cell is `-`, so that every row has every column.
@@ -24,6 +26,7 @@ Cell = str | int | float | None
 
 _SHADES = "█▒░·"
 _ASCII_SHADES = "#=-."
+_FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
 _CLOSED_AS = ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY))
 
 
@@ -62,15 +65,18 @@ class Progress:
 
 @dataclass(frozen=True)
 class Output:
-    """How a command was asked to show its result: `json` is `--json`, `quiet` is `--quiet`."""
+    """How a command was asked to show its result: `--json`, `--quiet`, `--csv`."""
 
     json: bool = False
     quiet: bool = False
+    csv: bool = False
 
     def data(self, document: object, shown: Table | Iterable[str]) -> None:
         """Print what a reading command was asked for: the document with `--json`, else the table or lines."""
         if self.json:
             self.document(document)
+        elif isinstance(shown, Table) and self.csv:
+            _put_csv(shown)
         elif isinstance(shown, Table):
             self.table(shown.columns, shown.rows)
         else:
@@ -218,6 +224,25 @@ def take_failure() -> OSError | None:
 def _put(text: str) -> None:
     if text:
         sys.stdout.write(f"{text}\n")
+
+
+def _put_csv(table: Table) -> None:
+    """Print comma-separated values (RFC 4180) in which a spreadsheet finds no formula."""
+    import csv
+
+    clean = visible if sys.stdout.isatty() else str
+    writer = csv.writer(sys.stdout)
+    for row in (table.columns, *table.rows):
+        writer.writerow(["" if cell is None else clean(_defused(cell)) for cell in row])
+
+
+def _defused(cell: str | float) -> str:
+    """Guard what a spreadsheet would take for a formula by an apostrophe, which our own reader takes off again.
+
+    The characters are those that OWASP names under CSV injection; a text that has the guard already gets another.
+    """
+    text = str(cell)
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA_MARKS) and isinstance(cell, str) else text
 
 
 def _tell(words: str) -> None:

@@ -13,7 +13,7 @@ app = group("run", "Runs: every execution of a command that changed the store.")
 RunArgument = Annotated[int, typer.Argument(metavar="RUN", min=1, help="The run's number.")]
 
 
-@reads(app, "list", example="crmflow run list")
+@reads(app, "list", example="crmflow run list", lists=True)
 def list_(session: Session) -> int | None:
     """List the runs, newest first."""
     from crmflow.operations import list_runs

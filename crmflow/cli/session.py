@@ -26,6 +26,7 @@ from crmflow.cli import render
 from crmflow.cli.render import Output
 
 if TYPE_CHECKING:
+    from crmflow.core.errors import UsageError
     from crmflow.core.model import Moment
     from crmflow.store.connection import Store
 
@@ -67,6 +68,7 @@ DbOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print comma-separated values with a header, for spreadsheets.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no words, only what was asked for.")]
 AtOption = Annotated[
     str | None,
@@ -178,6 +180,7 @@ _EVERYWHERE: tuple[_Option, ...] = (
     ("quiet", QuietOption, False),
 )
 _AT: _Option = ("at", AtOption, None)
+_CSV: _Option = ("csv", CsvOption, False)
 _CHANGING: tuple[_Option, ...] = (
     _AT,
     ("dry_run", DryRunOption, False),
@@ -211,9 +214,14 @@ def group(name: str | None = None, words: str | None = None) -> typer.Typer:
     return typer.Typer(name=name, help=words, no_args_is_help=True)
 
 
-def reads(app: typer.Typer, name: str, *, example: str, takes_at: bool = False) -> Callable[[Command[P]], Command[P]]:
-    """Register a command that leaves the store as it is; `example` holds one call a line, shown by its `--help`."""
-    options = (_AT, *_EVERYWHERE) if takes_at else _EVERYWHERE
+def reads(
+    app: typer.Typer, name: str, *, example: str, takes_at: bool = False, lists: bool = False
+) -> Callable[[Command[P]], Command[P]]:
+    """Register a command that leaves the store as it is; `example` holds one call a line, shown by its `--help`.
+
+    One that `lists` shows a table, and takes `--csv`.
+    """
+    options = ((_AT,) if takes_at else ()) + ((_CSV,) if lists else ()) + _EVERYWHERE
 
     def register(function: Command[P]) -> Command[P]:
         run: Callable[..., int | None] = function
@@ -261,6 +269,11 @@ def _taken(options: Iterable[_Option], values: dict[str, object]) -> dict[str, A
 def _session(context: typer.Context, options: dict[str, Any]) -> Session:
     before = context.find_object(Shared) or Shared()
     now, at = datetime.now(UTC), options.get("at")
+    output = Output(
+        json=options["json"] or before.json, quiet=options["quiet"] or before.quiet, csv=options.get("csv", False)
+    )
+    if output.json and output.csv:
+        raise _usage("--json and --csv exclude each other", hint="leave one of them out")
     return Session(
         db_given=options["db"] or before.db,
         now=now,
@@ -268,25 +281,28 @@ def _session(context: typer.Context, options: dict[str, Any]) -> Session:
         has_at=at is not None,
         dry_run=options.get("dry_run", False),
         wait=options.get("wait", DEFAULT_WAIT),
-        output=Output(json=options["json"] or before.json, quiet=options["quiet"] or before.quiet),
+        output=output,
     )
 
 
 def _time(text: str) -> datetime:
-    from crmflow.core.errors import UsageError
     from crmflow.core.times import TimeError, parse_time
 
     try:
         return parse_time(text)
     except TimeError as error:
-        raise UsageError(f"--at: {error.what}", hint=error.hint) from error
+        raise _usage(f"--at: {error.what}", hint=error.hint) from error
+
+
+def _usage(what: str, *, hint: str | None) -> "UsageError":
+    from crmflow.core.errors import UsageError
+
+    return UsageError(what, hint=hint)
 
 
 def _default_db() -> Path:
     if not (os.environ.get("HOME") or os.environ.get("XDG_DATA_HOME")):
-        from crmflow.core.errors import UsageError
-
-        raise UsageError(
+        raise _usage(
             f"nothing says where the store is: no --db, no {STORE_VARIABLE}, and no HOME to look in",
             hint="name it: --db PATH",
         )

@@ -46,7 +46,7 @@ def apply(session: Session, files: FilesArgument) -> int | None:
     return None
 
 
-@reads(app, "list", example="crmflow workflow list")
+@reads(app, "list", example="crmflow workflow list", lists=True)
 def list_(session: Session) -> int | None:
     """List the workflows in force."""
     from crmflow.operations import workflows

@@ -261,7 +261,7 @@ def _delimiter(path: str, header: str) -> str:
 
 def _plain(cell: str) -> str:
     text = cell.strip()
-    return text[1:] if text.startswith("'") and text[1:].startswith(_GUARDED) else text
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(_GUARDED) else text
 
 
 def _is_blank(line: str) -> bool:

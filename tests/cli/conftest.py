@@ -89,16 +89,16 @@ class Crm:
     def __call__(
         self, *arguments: str, status: int = 0, stdin: str = "", env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command, which must end with this exit status."""
-        ran = subprocess.run(
+        """Run a command, which must end with this exit status; line ends come as they are."""
+        raw = subprocess.run(
             [sys.executable, "-m", "crmflow", *arguments],
             cwd=self.directory,
             env={**ENVIRONMENT, "CRMFLOW_DB": "crm.db", **(env or {})},
-            input=stdin,
+            input=stdin.encode(),
             capture_output=True,
-            encoding="utf-8",
             check=False,
         )
+        ran = subprocess.CompletedProcess(raw.args, raw.returncode, raw.stdout.decode(), raw.stderr.decode())
         assert ran.returncode == status, (arguments, ran.returncode, ran.stdout, ran.stderr)
         return ran
 

@@ -185,3 +185,13 @@ def test_an_interrupted_run_leaves_the_store_as_it_was(crm: "Crm", environment: 
         assert said.startswith("error: interrupted; the store is consistent\n")
     assert crm.tables() == before
     crm("enroll", "p-4", "--workflow", "welcome", "--wait", "0")
+
+
+def test_a_store_held_by_another_program_is_waited_for(crm: "Crm") -> None:
+    """A transaction of another program ends a change with 75 after the wait, which is blamed for it."""
+    with closing(sqlite3.connect(crm.store, isolation_level=None)) as shell:
+        shell.execute("BEGIN IMMEDIATE")
+        said = crm.refused("disenroll", "prospect:p-1", "--workflow", "welcome", "--wait", "0.2", status=75)
+        assert "another program holds crm.db (not crmflow: a sqlite3 shell?); nothing was changed" in said
+        assert crm("status").stdout
+    crm("disenroll", "prospect:p-1", "--workflow", "welcome", "--wait", "0.2")

@@ -297,6 +297,12 @@ def log(size: int, line_count: int, padding: int = 0, name: str = "e") -> Iterat
 
 
 @pytest.fixture(scope="session")
+def program_environment() -> dict[str, str]:
+    """Return the environment of every process that these tests start."""
+    return dict(ENVIRONMENT)
+
+
+@pytest.fixture(scope="session")
 def log_lines() -> Callable[..., Iterable[bytes]]:
     """Return the function that makes a log's lines."""
     return log
