@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "PATH": os.environ.get("PATH", ""),
     "PYTHONPATH": str(Path(crmflow.__file__).parents[1]),
     "PYTHONWARNINGS": "error",
+    **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
 }
 """What every process gets and nothing else: no locale, no HOME, no colors of the person who runs the tests."""
 

@@ -1,7 +1,7 @@
 """YAML files become plain data, or complaints with places; nothing changes its meaning on the way."""
 
 from collections.abc import Callable
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -199,7 +199,7 @@ MERGES = "a: &a {x: y}\n" + "".join(
     ids=lambda bomb: bomb[:8],
 )
 def test_bombs_end_quickly(complaints: Complaints, bomb: str) -> None:
-    """A file made to explode or to nest without end is refused in bounded time."""
-    begin = perf_counter()
+    """A file made to explode or to nest without end is refused in bounded time of the processor."""
+    begin = process_time()
     assert complaints(bomb)
-    assert perf_counter() - begin < 5
+    assert process_time() - begin < 5

@@ -45,10 +45,10 @@ def test_a_line_that_is_no_strict_json_object_is_refused_with_its_reason(line: b
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 def test_deep_nesting_is_refused_at_once(opening: bytes) -> None:
     """A hundred thousand levels cost no more than a moment and no stack."""
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(LineError, match="nested too deeply"):
         read_object(b'{"a":' + opening * 100_000)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 json_values = st.recursive(
