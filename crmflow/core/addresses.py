@@ -116,7 +116,7 @@ def _pieces(text: str) -> tuple[Piece, ...]:
 
 def _folded(piece: str) -> str:
     host, path = _split_host(piece)
-    return host.lower() + path
+    return host.casefold() + path  # lower() looks at a letter's neighbours, which a star may stand for
 
 
 def _forms(address: str, *, keep_query: bool) -> Iterator[tuple[str, tuple[Form, Form]]]:
@@ -125,7 +125,7 @@ def _forms(address: str, *, keep_query: bool) -> Iterator[tuple[str, tuple[Form,
     host, tail = _split_host(rest)
     path, query = _path_and_query(tail, keep_query=keep_query)
     for each in (scheme,) if scheme else _WEB:
-        its_host = _without_default_port(each, host.lower())
+        its_host = _without_default_port(each, host.casefold())
         border = len(its_host)
         yield each, (Form(f"{its_host}{path}{query}", border), Form(f"{its_host}{path}/{query}", border))
 
@@ -161,3 +161,44 @@ def _is_end(piece: Piece, form: Form, at: int) -> bool:
     if at <= in_host < form.border:
         return form.text.endswith(piece.folded)
     return max(at, form.border) <= in_path and form.text.endswith(piece.exact)
+
+
+FILLING = "\U0010fffd"
+"""A character of private use, which stands for whatever a star may stand for."""
+
+
+def covers(general: UrlPattern, special: UrlPattern) -> bool:
+    """Tell whether a pattern certainly means every page that another one means.
+
+    That is tried on the other pattern itself, its stars filled with a character that only a star can match, once for
+    every place at which its host may end. Where this is not enough to be certain, the answer is no.
+    """
+    if FILLING in general.text:
+        return False
+    if special.has_query and not general.has_query:
+        page = special.text.partition("?")[0]
+        return "*" not in page and covers(general, compile_pattern(page))
+    if general.has_query and not special.has_query:
+        return False
+    return all(
+        any(_fits(each.scheme, _filled(spelling.scheme)) and _fits(each.pieces, form) for each in general.spellings)
+        for spelling in special.spellings
+        for form in _filled_hosts(spelling.pieces)
+    )
+
+
+def _filled(pieces: tuple[Piece, ...]) -> Form:
+    return Form(FILLING.join(each.exact for each in pieces), 0)
+
+
+def _filled_hosts(pieces: tuple[Piece, ...]) -> Iterator[Form]:
+    """Yield what the pieces spell with every star filled, once for each place at which the host may end."""
+    host = ""
+    for place, piece in enumerate(pieces, start=1):
+        path = "".join(f"{FILLING}{each.exact}" for each in pieces[place:])
+        its_host, its_path = _split_host(piece.folded)
+        if its_path:
+            yield Form(f"{host}{piece.folded}{path}", len(host) + len(its_host))
+            return
+        host += piece.folded if place == len(pieces) else f"{piece.folded}{FILLING}"
+        yield Form(f"{host}{path}", len(host))
