@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from crmflow.core.model import Moment
     from crmflow.store.connection import Store
 
+FAILED = 1
+"""The exit status of a check that found what it looks for; of anything else, an error says it."""
+
 PARTLY_DONE = 3
 """The exit status of a command that is done, but for some lines or rows."""
 

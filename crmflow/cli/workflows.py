@@ -1,17 +1,29 @@
 """`crmflow workflow ...`: the definitions."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crmflow.cli.render import Table
-from crmflow.cli.session import Session, changes, given, group, reads
+from crmflow.cli.session import FAILED, Session, changes, given, group, reads
+
+if TYPE_CHECKING:
+    from crmflow.core.model import Trigger
+    from crmflow.operations.rule_tests import Findings, Verdict
 
 app = group("workflow", "Workflows: checking them, putting them in force.")
 
 FilesArgument = Annotated[
     list[str], typer.Argument(metavar="FILE", parser=given, help="Workflow files (YAML), one workflow in each.")
 ]
+TestFilesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE", parser=given, help="Workflow files, or the scenario files beside them (NAME.scenarios.yaml)."
+    ),
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Let warnings fail, too.")]
+ScenariosOption = Annotated[bool, typer.Option("--scenarios", help="That of scenario files.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The workflow.")]
 DisenrollOption = Annotated[bool, typer.Option("--disenroll", help="Take the records out that are active in it.")]
 
@@ -20,13 +32,75 @@ DisenrollOption = Annotated[bool, typer.Option("--disenroll", help="Take the rec
 def check(session: Session, files: FilesArgument) -> int | None:
     """Check workflow files; no store is needed.
 
-    Every fault of every file is shown with line and column, and the exit status is 1.
+    Every fault of every file is shown with line and column, and the exit status is 1. Scenario files among them are
+    checked too.
     """
     from crmflow.operations import check_workflows
 
     checked = check_workflows.check(files)
     session.output.report(checked, [f"{each['path']}: {each['workflow']} is sound" for each in checked])
+    for path in check_workflows.scenario_files(files):
+        session.output.say(f"{path}: sound scenarios (crmflow workflow test runs them)")
     return None
+
+
+@reads(app, "test", example="crmflow workflow test workflows/*.yaml\ncrmflow workflow test --strict welcome.yaml")
+def run_scenarios(session: Session, files: TestFilesArgument, *, strict: StrictOption = False) -> int | None:
+    """Run the scenarios beside workflow files; no store is needed.
+
+    The scenarios of welcome.yaml are in welcome.scenarios.yaml: events, who must leave when by what, and who must
+    stay. Where it comes otherwise, the difference is printed and the exit status is 1. Triggers that no scenario
+    exercises, and triggers that can never decide because another one always comes first, are warnings.
+    """
+    from crmflow.operations import rule_tests
+
+    tested = rule_tests.run(files)
+    failed = sum(len(each.failures) for each in tested)
+    count = sum(len(each.tests.scenarios) for each in tested)
+    document = {"scenarios": count, "failed": failed, "workflows": [each.as_json() for each in tested]}
+    session.output.data(document, [line for each in tested for line in _failures(each)])
+    warnings = [words for each in tested for words in _warnings(each)]
+    for words in warnings:
+        session.output.warn(words)
+    names = ", ".join(each.tests.definition.workflow.workflow for each in tested)
+    session.output.say(f"{count} scenarios ({names}): {f'{failed} failed' if failed else 'all as expected'}")
+    return FAILED if failed or (strict and warnings) else None
+
+
+def _failures(tested: "Findings") -> list[str]:
+    """Return, for each scenario that failed, where it stands and what is expected (-) and found (+)."""
+    lines = []
+    for scenario in tested.failures:
+        lines.append(f"{tested.tests.path}:{scenario.line}: {scenario.name}")
+        for verdict in tested.of(scenario):
+            if not verdict.is_right:
+                lines += _difference(verdict, tested.tests.definition.path)
+    return lines
+
+
+def _difference(verdict: "Verdict", path: str) -> list[str]:
+    from crmflow.core.times import shown
+
+    expected, found = verdict.expected, verdict.found
+    must = f"leaves at {shown(expected.at)} by {expected.by}" if expected else "stays"
+    does = "stays"
+    if found:
+        trigger = f", trigger in line {found.trigger.line} of {path}" if found.trigger else ""
+        does = f"leaves at {shown(found.at)} by {found.by} (event in line {found.event_line}{trigger})"
+    return [f"- {verdict.record} {must}", f"+ {verdict.record} {does}"]
+
+
+def _warnings(tested: "Findings") -> list[str]:
+    path = tested.tests.definition.path
+    never = [
+        f"{path}:{each.trigger.line}: {each.trigger.trigger} can never decide: {_listed(each.by)} always comes first"
+        for each in tested.shadowed
+    ]
+    return never + [f"{path}:{each.line}: no scenario exercises {each.trigger}" for each in tested.unexercised]
+
+
+def _listed(triggers: "tuple[Trigger, ...]") -> str:
+    return " or ".join(f"{each.trigger} in line {each.line}" for each in triggers)
 
 
 @changes(app, "apply", example="crmflow workflow apply workflows/*.yaml --dry-run")
@@ -88,12 +162,12 @@ def remove(session: Session, name: NameArgument, *, disenroll: DisenrollOption =
 
 
 @reads(app, "schema", example="crmflow workflow schema > workflow.schema.json")
-def schema(session: Session) -> int | None:
+def schema(session: Session, *, scenarios: ScenariosOption = False) -> int | None:
     """Print the JSON Schema of workflow files.
 
     With it an editor completes and checks a file while it is written.
     """
-    from crmflow.operations import check_workflows
+    from crmflow.operations import check_workflows, rule_tests
 
-    session.output.document(check_workflows.schema())
+    session.output.document(rule_tests.schema() if scenarios else check_workflows.schema())
     return None

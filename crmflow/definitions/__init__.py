@@ -1,7 +1,9 @@
 """What do the files declare? Workflow YAML becomes core types; every complaint names file, line and column.
 
-`reading` turns bytes into plain data that knows its places (`nodes`); `vocabulary` says which data is a workflow, in
-`shapes` that both read it and describe themselves as JSON Schema.
+`reading` turns bytes into plain data that knows its places (`nodes`); `vocabulary` says which data is a workflow and
+`scenarios` which is a list of scenarios, in `shapes` that both read it and describe themselves as JSON Schema.
+
+A scenario file may stand wherever workflow files are named, because `*.yaml` names both.
 """
 
 import hashlib
@@ -15,13 +17,25 @@ from crmflow.core.codec import encode
 from crmflow.core.errors import DefinitionsError
 from crmflow.core.model import Definition, Workflow
 from crmflow.definitions.nodes import Mapping, Place, Report
-from crmflow.definitions.reading import read
+from crmflow.definitions.reading import Subject, read
+from crmflow.definitions.scenarios import SCENARIOS, SUBJECT, Scenario, ScenarioFile, beside, is_scenario_file
 from crmflow.definitions.vocabulary import WORKFLOW
 
-__all__ = ["load", "schema"]
+__all__ = ["RuleTests", "is_scenario_file", "load", "load_rule_tests", "scenario_schema", "schema"]
 
 SCHEMA_DIALECT = "http://json-schema.org/draft-07/schema#"
 """The newest draft that the YAML language server of most editors knows whole."""
+
+
+_WORKFLOW_SUBJECT = Subject(noun="workflow", beginning="workflow: NAME and type: TYPE")
+
+
+class RuleTests(NamedTuple):
+    """A workflow, and the scenarios that the file at `path` declares for it."""
+
+    definition: Definition
+    path: str
+    scenarios: tuple[Scenario, ...]
 
 
 class _File(NamedTuple):
@@ -37,15 +51,27 @@ class _File(NamedTuple):
 def load(paths: Sequence[str]) -> tuple[Definition, ...]:
     """Return what the workflow files declare, one workflow a file, in the order given; a file given twice counts once.
 
-    A definition's path is the one given, its text the file's without a byte order mark. Raises `DefinitionsError` with
-    all complaints about all the files.
+    A definition's path is the one given, its text the file's without a byte order mark. Scenario files among them are
+    read and declare nothing here. Raises `DefinitionsError` with all complaints about all the files.
     """
-    files = [_read_file(path) for path in _distinct(paths)]
-    _refuse_same_names(files)
-    complaints = tuple(each for file in files for each in file.report.complaints)
-    if complaints:
-        raise DefinitionsError(complaints)
-    return tuple(_definition(file) for file in files)
+    return tuple(_definition(file) for file in _sound_files(_distinct(paths)) if not is_scenario_file(file.report.path))
+
+
+def load_rule_tests(paths: Iterable[str]) -> tuple[RuleTests, ...]:
+    """Return the workflows and the scenarios beside them, given the path of either file or of both.
+
+    Raises `DefinitionsError` with all complaints about all the files, of which both must be there.
+    """
+    workflows = list(_distinct(beside(path)[0] for path in paths))
+    files = _sound_files([each for path in workflows for each in beside(path)])
+    return tuple(
+        RuleTests(
+            definition=_definition(workflow),
+            path=scenarios.report.path,
+            scenarios=msgspec.convert(scenarios.declared, ScenarioFile).scenarios,
+        )
+        for workflow, scenarios in zip(files[::2], files[1::2], strict=True)
+    )
 
 
 def schema() -> dict[str, object]:
@@ -54,6 +80,23 @@ def schema() -> dict[str, object]:
     It knows one thing less: that no two steps of a workflow share a name.
     """
     return {"$schema": SCHEMA_DIALECT, "title": "crmflow workflow", **WORKFLOW.schema()}
+
+
+def scenario_schema() -> dict[str, object]:
+    """Return the JSON Schema (draft 7) of scenario files, for editors.
+
+    It knows less than `load_rule_tests`: not which times there are, whom events are about and what they need to say.
+    """
+    return {"$schema": SCHEMA_DIALECT, "title": "crmflow scenarios", **SCENARIOS.schema()}
+
+
+def _sound_files(paths: Iterable[str]) -> list[_File]:
+    files = [_read_file(path) for path in paths]
+    _refuse_same_names(files)
+    complaints = tuple(each for file in files for each in file.report.complaints)
+    if complaints:
+        raise DefinitionsError(complaints)
+    return files
 
 
 def _distinct(paths: Iterable[str]) -> Iterable[str]:
@@ -65,8 +108,9 @@ def _distinct(paths: Iterable[str]) -> Iterable[str]:
 
 def _read_file(path: str) -> _File:
     report = Report(path)
-    text, node = read(path, report)
-    declared = WORKFLOW.read(node, report) if node else None
+    vocabulary, subject = (SCENARIOS, SUBJECT) if is_scenario_file(path) else (WORKFLOW, _WORKFLOW_SUBJECT)
+    text, node = read(path, report, subject)
+    declared = vocabulary.read(node, report) if node else None
     name = node.word("workflow") if isinstance(node, Mapping) else None
     place = node.entries["workflow"][1].place if isinstance(node, Mapping) and name is not None else None
     return _File(report, text, declared, name, place)

@@ -48,6 +48,19 @@ _SYNTAX_HINTS = {
 """What to do about PyYAML's problems, by a part of its words."""
 
 
+class Subject(NamedTuple):
+    """What a file declares one of, how it begins, and what to say where there is no such file."""
+
+    noun: str
+    beginning: str
+    missing: str | None = None
+
+    @property
+    def rule(self) -> str:
+        """Return how many of it a file declares."""
+        return f"one file declares one {self.noun}"
+
+
 class _UnreadableError(Exception):
     """The file can't be read on from here."""
 
@@ -56,12 +69,12 @@ class _UnreadableError(Exception):
         self.place, self.what, self.hint = place, what, hint
 
 
-def read(path: str, report: Report) -> tuple[str, Node | None]:
+def read(path: str, report: Report, subject: Subject) -> tuple[str, Node | None]:
     """Return the file's text (without a byte order mark) and its data, None where it has none; complain of the rest."""
     text = ""
-    builder = _Builder(report)
+    builder = _Builder(report, subject)
     try:
-        text = _text(_bytes(path))
+        text = _text(_bytes(path, subject))
         for event in _events(text):
             builder.take(event)
         builder.check_filled()
@@ -71,16 +84,17 @@ def read(path: str, report: Report) -> tuple[str, Node | None]:
     return text, builder.root
 
 
-def _bytes(path: str) -> bytes:
+def _bytes(path: str, subject: Subject) -> bytes:
     try:
         with Path(path).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except IsADirectoryError as error:
         raise _UnreadableError(START, "this is a directory", f"name the files in it: {path}/*.yaml") from error
     except OSError as error:
-        raise _UnreadableError(START, f"can't be read: {error.strerror}") from error
+        hint = subject.missing if isinstance(error, FileNotFoundError) else None
+        raise _UnreadableError(START, f"can't be read: {error.strerror}", hint) from error
     if len(data) > MAX_BYTES:
-        raise _UnreadableError(START, f"larger than {MAX_BYTES:,} bytes", "one file declares one workflow")
+        raise _UnreadableError(START, f"larger than {MAX_BYTES:,} bytes", subject.rule)
     return data
 
 
@@ -156,16 +170,17 @@ class _Open(NamedTuple):
 class _Builder:
     """Builds the data from PyYAML's events, without recursion."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, subject: Subject) -> None:
         self.root: Node | None = None
         self._report = report
+        self._subject = subject
         self._open: list[_Open] = []
 
     def take(self, event: yaml.Event) -> None:
         match event:
             case yaml.DocumentStartEvent() if self.root is not None:
                 what = "a second document begins here"
-                raise _UnreadableError(_place(event.start_mark), what, "one file declares one workflow")
+                raise _UnreadableError(_place(event.start_mark), what, self._subject.rule)
             case yaml.NodeEvent():
                 self._take_node(event)
             case yaml.SequenceEndEvent():
@@ -178,7 +193,9 @@ class _Builder:
     def check_filled(self) -> None:
         if self.root is None or (isinstance(self.root, Value) and self.root.value is None):
             self.root = None
-            raise _UnreadableError(START, "no workflow in this file", "begin with workflow: NAME and type: TYPE")
+            raise _UnreadableError(
+                START, f"no {self._subject.noun} in this file", f"begin with {self._subject.beginning}"
+            )
 
     def _take_node(self, event: yaml.NodeEvent) -> None:
         place = _place(event.start_mark)

@@ -21,6 +21,11 @@ def check(paths: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
+def scenario_files(paths: Sequence[str]) -> list[str]:
+    """Return those of these files that hold scenarios."""
+    return [path for path in paths if definitions.is_scenario_file(path)]
+
+
 def schema() -> dict[str, object]:
     """Return the JSON Schema of a workflow file."""
     return definitions.schema()
