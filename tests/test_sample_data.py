@@ -220,7 +220,7 @@ def test_nightly_takes_the_store_as_first_argument(run: Run, demo: str) -> None:
 
 
 def test_nightly_is_silent_where_nothing_is_due(run: Run, demo: str) -> None:
-    """cron has nothing to mail; the copy holds the store as it was before the night."""
+    """A night without news gives cron nothing to mail; the copy holds the store as it was before the night."""
     before = run("crmflow", "--db", demo, "enrollment", "list").stdout
     assert run(NIGHTLY, demo, LOG).stdout
     assert run("crmflow", "--db", demo, "enrollment", "list").stdout != before
