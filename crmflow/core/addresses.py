@@ -11,16 +11,20 @@ begins in the host and fits ends there too, or goes on into the path exactly whe
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-_ADDRESS_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE | re.ASCII)
+_ADDRESS = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*)://)?([^/?#]*)([^?#]*)(\?[^#]*)?")
+"""Scheme, host, path and query; matches any text (RFC 3986, appendix B, for what needs no authority)."""
+
 _PATTERN_SCHEME = re.compile(r"([a-z*][a-z0-9+.*-]*)://", re.IGNORECASE | re.ASCII)
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _WEB = tuple(_DEFAULT_PORTS)
 _ANY_PORT = ":*"
+_MOST_SCHEMES = 100
+"""For how many schemes a set remembers which patterns they concern: an address may name any."""
 
 
 class Piece(NamedTuple):
@@ -44,6 +48,10 @@ class Spelling(NamedTuple):
     pieces: tuple[Piece, ...]
 
 
+SpelledAddress = tuple[str, tuple[Form, Form]]
+"""A scheme that an address may have, and the rest of it without and with a trailing slash."""
+
+
 class UrlPattern(msgspec.Struct, frozen=True):
     """One compiled pattern, in every spelling that it stands for."""
 
@@ -53,11 +61,54 @@ class UrlPattern(msgspec.Struct, frozen=True):
 
     def matches(self, address: str) -> bool:
         """Tell whether a page's address is one that the pattern means."""
-        return any(
-            _fits(spelling.scheme, Form(scheme, 0)) and any(_fits(spelling.pieces, form) for form in forms)
-            for scheme, forms in _forms(address, keep_query=self.has_query)
-            for spelling in self.spellings
-        )
+        return bool(PatternSet([self]).matching(address))
+
+
+class _Entry(NamedTuple):
+    """The pieces of a pattern in one of its spellings, and how an address that it means begins."""
+
+    number: int
+    pieces: tuple[Piece, ...]
+    exact: str
+    folded: str
+
+
+class PatternSet:
+    """Many patterns that are held against an address at once."""
+
+    def __init__(self, patterns: Sequence[UrlPattern]) -> None:
+        """Take the patterns; their numbers, from 0, are their places."""
+        self._patterns = patterns
+        self._keeps_query = sorted({each.has_query for each in patterns})
+        self._entries: dict[tuple[bool, str], list[_Entry]] = {}
+
+    def matching(self, address: str) -> list[int]:
+        """Return the numbers of the patterns that mean a page's address, smallest first."""
+        numbers: set[int] = set()
+        for keep_query in self._keeps_query:
+            for scheme, (plain, slashed) in _forms(address, keep_query=keep_query):
+                for number, pieces, exact, folded in self._entries_for(scheme, keep_query=keep_query):
+                    beginning = folded if plain.border else exact
+                    if (plain.text.startswith(beginning) and _fits(pieces, plain)) or (
+                        slashed.text.startswith(beginning) and _fits(pieces, slashed)
+                    ):
+                        numbers.add(number)
+        return sorted(numbers)
+
+    def _entries_for(self, scheme: str, *, keep_query: bool) -> list[_Entry]:
+        """Return the spellings that an address with this scheme may have."""
+        entries = self._entries.get((keep_query, scheme))
+        if entries is None:
+            entries = [
+                _Entry(number, spelling.pieces, *spelling.pieces[0])
+                for number, pattern in enumerate(self._patterns)
+                if pattern.has_query is keep_query
+                for spelling in pattern.spellings
+                if _fits(spelling.scheme, Form(scheme, 0))
+            ]
+            if len(self._entries) < _MOST_SCHEMES:
+                self._entries[keep_query, scheme] = entries
+        return entries
 
 
 def compile_pattern(text: str) -> UrlPattern:
@@ -119,13 +170,15 @@ def _folded(piece: str) -> str:
     return host.casefold() + path  # lower() looks at a letter's neighbours, which a star may stand for
 
 
-def _forms(address: str, *, keep_query: bool) -> Iterator[tuple[str, tuple[Form, Form]]]:
+def _forms(address: str, *, keep_query: bool) -> Iterator[SpelledAddress]:
     """Yield each scheme that an address may have, with the address spelled without and with a trailing slash."""
-    scheme, rest = _split_scheme(_ADDRESS_SCHEME, address)
-    host, tail = _split_host(rest)
-    path, query = _path_and_query(tail, keep_query=keep_query)
+    found = _ADDRESS.match(address)
+    scheme, host, path, query = found.groups("") if found else ("", "", "", "")
+    scheme, host, path = scheme.lower(), host.casefold(), path.removesuffix("/")
+    if not keep_query or query == "?":
+        query = ""
     for each in (scheme,) if scheme else _WEB:
-        its_host = _without_default_port(each, host.casefold())
+        its_host = _without_default_port(each, host)
         border = len(its_host)
         yield each, (Form(f"{its_host}{path}{query}", border), Form(f"{its_host}{path}/{query}", border))
 

@@ -23,7 +23,7 @@ def replay(rules: Rules, enrolled: Sequence[Enrollment], events: Iterable[Locate
 
 def _settled(rules: Rules, enrollment: Enrollment, events: Iterable[Located]) -> Decision:
     about = [event for record, event in events if record == enrollment.record_id]
-    exits = [match.exit for event in about for match in rules.matches(event) if match.workflow == enrollment.workflow]
+    exits = [exit_ for event in about if (exit_ := rules.exit_from(enrollment.workflow, event))]
     told = [each for event in about if (each := rules.completion(event))]
     completed = [completion for workflow, completion in told if workflow == enrollment.workflow]
     workflow = rules.workflows.get(enrollment.workflow)

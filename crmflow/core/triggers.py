@@ -3,14 +3,14 @@
 The order of `TRIGGERS` is SPEC's, and decides between triggers that match at the same moment.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
 
-from crmflow.core.addresses import compile_pattern
+from crmflow.core.addresses import PatternSet, UrlPattern, compile_pattern
 from crmflow.core.model import (
     RECORD_TYPES,
     STATUS_FIELD,
@@ -66,14 +66,10 @@ ALWAYS_WANTED = frozenset({"hard_bounced", "step_completed", *STATUS_EVENTS})
 NAMING_WORKFLOW = frozenset({"link_clicked", "step_completed"})
 """Types that concern only the workflow that they name."""
 
+_FACETED = frozenset({"field_updated", *STATUS_EVENTS})
+"""Types of events that may go by more than one name."""
+
 REMEMBERED_ADDRESSES = 10_000
-
-
-class Match(NamedTuple):
-    """An event that a trigger of a workflow takes, whoever is enrolled in it."""
-
-    workflow: str
-    exit: Exit
 
 
 def facets(event: Event) -> tuple[Event, ...]:
@@ -122,46 +118,91 @@ def written(value: Scalar) -> str:
     return str(value)
 
 
+class Interest(NamedTuple):
+    """What may be passed over at a first look: types that nothing in force takes, and pages that nobody means."""
+
+    unwanted_types: frozenset[str]
+    is_wanted_page: Callable[[str], object]
+
+
+EVERYTHING = Interest(frozenset(), lambda _url: True)
+"""The interest of who passes over nothing."""
+
+
 class Rules:
     """All triggers in force, indexed by what an event must be for them to take it."""
 
     def __init__(self, workflows: Iterable[Workflow]) -> None:
         """Compile the triggers of the workflows in force; their names must be distinct."""
         self.workflows = {workflow.workflow: workflow for workflow in workflows}
-        self._takers: dict[tuple[RecordType, str], list[tuple[Workflow, Trigger, Callable[[Event], bool]]]] = {}
-        for workflow in self.workflows.values():
+        self._of_type: dict[tuple[RecordType, str], list[Trigger]] = {}
+        self._of_workflow: dict[tuple[str, str], list[Trigger]] = {}
+        pages: list[tuple[UrlPattern, str]] = []
+        for name, workflow in self.workflows.items():
             for trigger in workflow.disenrollment_triggers:
-                takers = self._takers.setdefault((workflow.type, trigger.trigger), [])
-                takers.append((workflow, trigger, _condition(workflow, trigger)))
+                self._of_type.setdefault((workflow.type, trigger.trigger), []).append(trigger)
+                self._of_workflow.setdefault((name, trigger.trigger), []).append(trigger)
+                pages += [(compile_pattern(text), name) for text in trigger.url]
+        self._wanting_page = _wanting_pages(pages)
+        self._faceted = {name for name, word in self._of_workflow if word in _FACETED}
+        self._having = {
+            word: frozenset(name for name, its_word in self._of_workflow if its_word == word) for word in TRIGGERS
+        }
+
+    def interest(self) -> Interest:
+        """Return what no trigger in force can want, for a first and quick look at events."""
+        taken = {word for _, word in self._of_type}
+        unwanted = frozenset(TRIGGERS.keys() - taken - ALWAYS_WANTED - {"field_updated"})
+        return Interest(unwanted, self._wanting_page)
 
     def is_wanted(self, event: Event) -> bool:
         """Tell whether anything in force could want the event: SPEC 5's line between *without effect* and the rest."""
         if has_lasting_effect(event):
             return True
+        if event.type == "page_visited":
+            return bool(self._wanting_page(event.url or ""))
         return any(
-            face.type == "link_clicked" or condition(face)
+            face.type != "field_updated" or _is_wanted_update(face, trigger)
             for face in facets(event)
-            for _, _, condition in self._takers.get((face.record_type, face.type), ())
+            for trigger in self._of_type.get((face.record_type, face.type), ())
         )
 
-    def matches(self, event: Event) -> list[Match]:
-        """Return, for each workflow that the event would end, the exit by its first trigger in table order."""
-        best: dict[str, Exit] = {}
-        for face in facets(event):
-            for workflow, trigger, condition in self._takers.get((face.record_type, face.type), ()):
-                standing = best.get(workflow.workflow)
-                if standing and standing.trigger and RANK[standing.trigger] <= RANK[trigger.trigger]:
-                    continue
-                if condition(face):
-                    best[workflow.workflow] = Exit(
-                        at=event.at,
-                        cause="trigger",
-                        trigger=trigger.trigger,
-                        event_id=event.id,
-                        event_type=event.type,
-                        line=event.line,
-                    )
-        return [Match(workflow, exit_) for workflow, exit_ in best.items()]
+    def wanting(self, event: Event) -> Collection[str]:
+        """Return the workflows that an event would end: one or more of their triggers take it."""
+        match event.type:
+            case "page_visited":
+                return self._wanting_page(event.url or "")
+            case "link_clicked":
+                name = event.workflow or ""
+                return (name,) if (name, event.type) in self._of_workflow else ()
+            case "field_updated" | "deal_won" | "deal_lost":
+                return {name for name in self._faceted if self._decisive(name, event)}
+            case _:
+                return self._having.get(event.type, ())
+
+    def exit_from(self, name: str, event: Event) -> Exit | None:
+        """Return how an event would end an enrollment in a workflow: by the first trigger in table order; or None."""
+        workflow = self.workflows.get(name)
+        if workflow is None or workflow.type != event.record_type or name not in self.wanting(event):
+            return None
+        return Exit(
+            at=event.at,
+            cause="trigger",
+            trigger=self._decisive(name, event) if event.type in _FACETED else event.type,
+            event_id=event.id,
+            event_type=event.type,
+            line=event.line,
+        )
+
+    def _decisive(self, name: str, event: Event) -> str | None:
+        """Return the word of the first of a workflow's triggers that takes an event under one of its names."""
+        words = [
+            face.type
+            for face in facets(event)
+            for trigger in self._of_workflow.get((name, face.type), ())
+            if face.type != "field_updated" or _is_wanted_update(face, trigger)
+        ]
+        return min(words, key=RANK.__getitem__, default=None)
 
     def completion(self, event: Event) -> tuple[str, Completion] | None:
         """Return the workflow and the step of it that an event says was completed; None where it says no such thing."""
@@ -180,23 +221,15 @@ def has_lasting_effect(event: Event) -> bool:
     return event.type in ALWAYS_WANTED or (event.type == "field_updated" and event.value is not UNSET)
 
 
-def _condition(workflow: Workflow, trigger: Trigger) -> Callable[[Event], bool]:
-    match trigger.trigger:
-        case "link_clicked":
-            return lambda event: event.workflow == workflow.workflow
-        case "page_visited":
-            is_meant = _page_condition(trigger.url)
-            return lambda event: event.url is not None and is_meant(event.url)
-        case "field_updated":
-            return lambda event: _is_wanted_update(event, trigger)
-        case _:
-            return lambda _event: True
+def _wanting_pages(pages: Sequence[tuple[UrlPattern, str]]) -> Callable[[str], frozenset[str]]:
+    """Return what tells which workflows want a visit; it remembers, because a log names few pages many times."""
+    patterns = PatternSet([pattern for pattern, _ in pages])
 
+    @lru_cache(maxsize=REMEMBERED_ADDRESSES)
+    def wanting(address: str) -> frozenset[str]:
+        return frozenset(pages[number][1] for number in patterns.matching(address))
 
-def _page_condition(patterns: tuple[str, ...]) -> Callable[[str], bool]:
-    """Return what tells whether an address is meant; it remembers, because a log names few pages many times."""
-    compiled = [compile_pattern(text) for text in patterns]
-    return lru_cache(maxsize=REMEMBERED_ADDRESSES)(lambda address: any(each.matches(address) for each in compiled))
+    return wanting
 
 
 def _is_wanted_update(event: Event, trigger: Trigger) -> bool:

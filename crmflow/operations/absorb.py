@@ -16,9 +16,8 @@ from crmflow.store.enrollments import Origin
 
 
 class Absorbed(NamedTuple):
-    """What became of a batch: SPEC 5's classes of lines that are understood, and the enrollments that changed."""
+    """What became of events that are wanted: SPEC 5's two classes of them, and the enrollments that changed."""
 
-    without_effect: int
     unmatched: int
     considered: int
     exits: int
@@ -26,17 +25,16 @@ class Absorbed(NamedTuple):
 
 
 def absorb(store: Store, origin: Origin, rules: Rules, events: Sequence[Event]) -> Absorbed:
-    """Take a batch in, inside a change; the state that results does not depend on the order of the events."""
-    wanted = [event for event in events if rules.is_wanted(event)]
+    """Take events in, inside a change; the state that results does not depend on their order."""
     considered = exits = moved = 0
-    for part in _parts(wanted):
+    for part in _parts(events):
         located = _locate(store, rules, part)
         keep_facts(store, origin.run, located)
         settled = settle_events(store, origin, rules, located)
         considered += len(located)
         exits += settled.exits
         moved += settled.moved
-    return Absorbed(len(events) - len(wanted), len(wanted) - considered, considered, exits, moved)
+    return Absorbed(len(events) - considered, considered, exits, moved)
 
 
 def keep_facts(store: Store, run: int, located: Iterable[tuple[int, Event]], *, is_by_hand: bool = False) -> None:

@@ -1,6 +1,6 @@
 """Takes records out of a workflow by hand: one, or a selection of many."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from crmflow.core.errors import CrmflowError
@@ -8,7 +8,7 @@ from crmflow.core.model import Enrollment, Exit, Moment, Record
 from crmflow.core.settlement import precedence
 from crmflow.core.times import shown
 from crmflow.operations.lookup import parse_ref, require_record, require_workflow
-from crmflow.operations.selection import BulkSummary, Outcome, Request, choose, read_selection
+from crmflow.operations.selection import BulkSummary, Choice, Judge, Outcome, Request, read_selection
 from crmflow.operations.settling import Claim, rules_in_force, settle_claims
 from crmflow.store import enrollments, runs
 from crmflow.store.connection import Store
@@ -90,18 +90,22 @@ def bulk_disenroll(
 ) -> BulkSummary:
     """Take every record of a selection that is in the workflow out of it, in one transaction; report the other rows."""
     by_hand = Exit(at=moment.at, cause="manual", note=note)
+    choice, run = Choice("already_out"), None
     with store.change():
         target = require_workflow(store, workflow)
-        selection = read_selection(store, request, target.workflow.type)
-        history: dict[int, list[Enrollment]] = {}
-        for each in enrollments.of_records(store, selection.numbers, workflow):
-            history.setdefault(each.record_id, []).append(each)
-        choice = choose(selection, "already_out", lambda record: judge(history.get(record, ()), by_hand))
+        rules = rules_in_force(store)
+        for part in read_selection(store, request, target.workflow.type):
+            numbers = {row.record for row in part if row.record is not None}
+            done = choice.take(part, _judge_by(enrollments.histories(store, numbers, workflow), by_hand))
+            if done:
+                run = run or runs.begin(store, "bulk-disenroll", moment)
+                claims = {(record, workflow): Claim(exits=[by_hand]) for record in done}
+                settle_claims(store, Origin(run), rules, claims)
         choice.guard(request)
-        run = None
-        if choice.done:
-            run = runs.begin(store, "bulk-disenroll", moment)
-            claims = {(record, workflow): Claim(exits=[by_hand]) for record in choice.done}
-            settle_claims(store, Origin(run), rules_in_force(store), claims)
+        if run:
             runs.note(store, run, {"workflow": workflow, **choice.counts})
     return BulkSummary(store.shown(run), choice.counts, choice.rows)
+
+
+def _judge_by(history: Mapping[int, Sequence[Enrollment]], by_hand: Exit) -> Judge:
+    return lambda record: judge(history.get(record, ()), by_hand)

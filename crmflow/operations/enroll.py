@@ -8,7 +8,7 @@ from crmflow.core.errors import CrmflowError
 from crmflow.core.model import Enrollment, Moment, Record
 from crmflow.core.times import shown
 from crmflow.operations.lookup import parse_ref, require_record, require_workflow
-from crmflow.operations.selection import BulkSummary, Outcome, Request, choose, read_selection
+from crmflow.operations.selection import BulkSummary, Choice, Judge, Outcome, Request, Selected, read_selection
 from crmflow.store import enrollments, records, runs
 from crmflow.store.connection import Store
 
@@ -59,27 +59,30 @@ def _obstacle(at: datetime, history: Iterable[Enrollment]) -> str | None:
 
 def bulk_enroll(store: Store, request: Request, workflow: str, moment: Moment) -> BulkSummary:
     """Enroll every record of a selection that can be, in one transaction; every other row is reported."""
+    choice, run = Choice("already_in"), None
     with store.change():
         target = require_workflow(store, workflow)
-        selection = read_selection(store, request, target.workflow.type)
-        numbers = selection.numbers
-        unreachable = records.bounced(store, numbers)
-        history: dict[int, list[Enrollment]] = {}
-        for each in enrollments.of_records(store, numbers, workflow):
-            history.setdefault(each.record_id, []).append(each)
-
-        def judge(record: int) -> tuple[Outcome, str | None]:
-            its_history = history.get(record, [])
-            if any(each.exit is None for each in its_history):
-                return "already_in", None
-            obstacle = _obstacle(moment.at, its_history) or (UNREACHABLE if record in unreachable else None)
-            return ("not_enrolled", obstacle) if obstacle else ("done", None)
-
-        choice = choose(selection, "already_in", judge)
+        for part in read_selection(store, request, target.workflow.type):
+            done = choice.take(part, _judge_by(store, part, workflow, moment))
+            if done:
+                run = run or runs.begin(store, "bulk-enroll", moment)
+                enrollments.add(store, run, target.workflow_id, done, moment.at)
         choice.guard(request)
-        run = None
-        if choice.done:
-            run = runs.begin(store, "bulk-enroll", moment)
-            enrollments.add(store, run, target.workflow_id, choice.done, moment.at)
+        if run:
             runs.note(store, run, {"workflow": workflow, **choice.counts})
     return BulkSummary(store.shown(run), choice.counts, choice.rows)
+
+
+def _judge_by(store: Store, part: Iterable[Selected], workflow: str, moment: Moment) -> Judge:
+    numbers = {row.record for row in part if row.record is not None}
+    unreachable = records.bounced(store, numbers)
+    history = enrollments.histories(store, numbers, workflow)
+
+    def judge(record: int) -> tuple[Outcome, str | None]:
+        its_history = history.get(record, [])
+        if any(each.exit is None for each in its_history):
+            return "already_in", None
+        obstacle = _obstacle(moment.at, its_history) or (UNREACHABLE if record in unreachable else None)
+        return ("not_enrolled", obstacle) if obstacle else ("done", None)
+
+    return judge

@@ -5,24 +5,29 @@ store is consistent and the offset exact after each. Between two pieces other ru
 another run has read meanwhile is passed over.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from crmflow.core.errors import SourceError, UsageError
 from crmflow.core.model import Moment
 from crmflow.operations.absorb import Absorbed, absorb
+from crmflow.operations.engines.processes import Processes
+from crmflow.operations.harvest import Task, harvest_packed
 from crmflow.operations.lookup import require_other_file
 from crmflow.operations.settling import rules_in_force
-from crmflow.sources import jsonl
-from crmflow.sources.jsonl import Batch
-from crmflow.sources.logs import PIECE_SIZE, Log, Piece, open_log
-from crmflow.store import logs, runs
+from crmflow.sources.batches import Batch, joined, unpack
+from crmflow.sources.logs import PIECE_SIZE, Log, open_log
+from crmflow.store import logs, runs, workflows
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
 from crmflow.store.logs import KnownLog
+
+PIECES_AT_ONCE = 8
+"""How many pieces of a log make a transaction."""
 
 MOST_UNKNOWN_TYPES = 1_000
 OTHER_TYPES = "(other types)"
@@ -63,7 +68,7 @@ class Summary:
         for word, number in batch.unknown_types.items():
             known = word if word in self.unknown_types or len(self.unknown_types) < MOST_UNKNOWN_TYPES else OTHER_TYPES
             self.unknown_types[known] = self.unknown_types.get(known, 0) + number
-        self.without_effect += batch.without_effect + absorbed.without_effect
+        self.without_effect += batch.without_effect
         self.unmatched += absorbed.unmatched
         self.considered += absorbed.considered
         self.exits += absorbed.exits
@@ -109,22 +114,14 @@ def ingest(
     for a directory and `CrmflowError` for the store itself, before anything is read.
     """
     _refuse_what_is_no_log(store, paths)
-    run = _Ingest(store, moment, watcher, piece_size)
-    seen: set[tuple[int, int]] = set()
-    for path in paths:
-        try:
-            with open_log(path) as log:
-                if log.file_id is not None and log.file_id in seen:
-                    watcher.say(f"{path}: the same file as one before it; read once")
-                    continue
-                if log.file_id is not None:
-                    seen.add(log.file_id)
-                run.read(log, from_start=from_start)
-                if log.fault is not None:
-                    run.summary.faults.append(f"{path}: {log.fault}")
-        except SourceError as error:
-            run.summary.faults.append(error.what if error.hint is None else f"{error.what} ({error.hint})")
-    return run.finish()
+    with Processes() as processes:
+        run = _Ingest(store, moment, watcher, processes, piece_size)
+        for path in paths:
+            try:
+                run.read_file(path, from_start=from_start)
+            except SourceError as error:
+                run.summary.faults.append(error.what if error.hint is None else f"{error.what} ({error.hint})")
+        return run.finish()
 
 
 def _refuse_what_is_no_log(store: Store, paths: Sequence[str]) -> None:
@@ -139,16 +136,29 @@ def _refuse_what_is_no_log(store: Store, paths: Sequence[str]) -> None:
 class _Ingest:
     """One run over several logs: its number once it has read something, and its summary so far."""
 
-    def __init__(self, store: Store, moment: Moment, watcher: Watcher, piece_size: int) -> None:
+    def __init__(self, store: Store, moment: Moment, watcher: Watcher, processes: Processes, piece_size: int) -> None:
         self._store = store
         self._moment = moment
         self._watcher = watcher
+        self._processes = processes
         self._piece_size = piece_size
+        self._seen: set[tuple[int, int]] = set()
         self._run: int | None = None
         self._readings: dict[str, tuple[int, ReadSource]] = {}
         self.summary = Summary()
 
-    def read(self, log: Log, *, from_start: bool) -> None:
+    def read_file(self, path: str, *, from_start: bool) -> None:
+        with open_log(path) as log:
+            if log.file_id is not None and log.file_id in self._seen:
+                self._watcher.say(f"{path}: the same file as one before it; read once")
+                return
+            if log.file_id is not None:
+                self._seen.add(log.file_id)
+            self._read(log, from_start=from_start)
+            if log.fault is not None:
+                self.summary.faults.append(f"{path}: {log.fault}")
+
+    def _read(self, log: Log, *, from_start: bool) -> None:
         place = self._recognise(log)
         if place is not None and from_start:
             place = place._replace(offset=0, line=1)
@@ -178,24 +188,35 @@ class _Ingest:
         return _Place(0, 0, 1)
 
     def _read_from(self, log: Log, place: _Place, *, from_start: bool) -> _Place | None:
-        """Read pieces from a place on; returns where to go on instead, where another run has read on meanwhile."""
+        """Read a log from a place on; returns where to go on instead, where another run has changed what that needs."""
         read_before = 0
-        for piece in log.pieces(place.offset, place.line, self._piece_size):
-            batch = jsonl.decode(piece, self._moment.now)
+        definitions = workflows.contents(self._store)
+        for batch in self._stretches(log, place, definitions):
             if batch.incomplete:
                 self.summary.incomplete += 1
                 self._watcher.say(f"{log.path}: the last line is not complete; left for the next run")
-            if batch.end_offset == piece.offset:
+            if batch.end_offset == place.offset:
                 continue
             with self._store.change():
                 known = self._known(log, place)
-                if known is not None and not from_start and known.length != piece.offset:
+                if known is not None and not from_start and known.length != place.offset:
                     return _Place(known.id, known.length, known.next_line)
                 place = place._replace(log=known.id if known else None)
-                self._take_in(log, known, piece, batch)
+                if workflows.contents(self._store) != definitions:
+                    return place
+                self._take_in(log, known, place.offset, batch)
+            place = place._replace(offset=batch.end_offset, line=batch.end_line)
             self._watcher.read(log.bytes_read - read_before)
             read_before = log.bytes_read
         return None
+
+    def _stretches(self, log: Log, place: _Place, definitions: tuple[str, ...]) -> Iterator[Batch]:
+        """Yield what the log says from a place on, for each transaction one batch."""
+        pieces = log.pieces(place.offset, place.line, self._piece_size)
+        tasks = (Task(piece, self._moment.now, definitions) for piece in pieces)
+        packed = self._processes.map_in_order(harvest_packed, tasks)
+        while batches := [unpack(each) for each in islice(packed, PIECES_AT_ONCE)]:
+            yield joined(batches)
 
     def _known(self, log: Log, place: _Place) -> KnownLog | None:
         if place.log is None:
@@ -209,8 +230,8 @@ class _Ingest:
                 return known
         return logs.get(self._store, logs.add(self._store, log.absolute_path, log.first_line))
 
-    def _take_in(self, log: Log, known: KnownLog | None, piece: Piece, batch: Batch) -> None:
-        reading, source = self._reading(log, known, piece)
+    def _take_in(self, log: Log, known: KnownLog | None, offset: int, batch: Batch) -> None:
+        reading, source = self._reading(log, known, offset)
         absorbed = absorb(self._store, Origin(self._number(), reading), rules_in_force(self._store), batch.events)
         logs.save_rejects(self._store, reading, batch.rejects)
         logs.extend_reading(self._store, reading, batch.end_offset, batch.lines)
@@ -233,12 +254,12 @@ class _Ingest:
             self._run = runs.begin(self._store, "ingest", self._moment)
         return self._run
 
-    def _reading(self, log: Log, known: KnownLog | None, piece: Piece) -> tuple[int, ReadSource]:
+    def _reading(self, log: Log, known: KnownLog | None, offset: int) -> tuple[int, ReadSource]:
         if log.path not in self._readings:
             number = logs.add_reading(
-                self._store, self._number(), log.path, log=known.id if known else None, offset=piece.offset
+                self._store, self._number(), log.path, log=known.id if known else None, offset=offset
             )
-            source = ReadSource(log.path, piece.offset, piece.offset)
+            source = ReadSource(log.path, offset, offset)
             self._readings[log.path] = number, source
             self.summary.sources.append(source)
         return self._readings[log.path]

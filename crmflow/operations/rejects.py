@@ -7,7 +7,7 @@ from crmflow.core.model import Event, Moment, Reject
 from crmflow.operations.absorb import absorb
 from crmflow.operations.settling import rules_in_force
 from crmflow.sources import jsonl
-from crmflow.sources.jsonl import Outcome
+from crmflow.sources.batches import Outcome
 from crmflow.store import erasure, logs, runs
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
@@ -52,7 +52,9 @@ def retry(store: Store, moment: Moment) -> Retried:
         exits = moved = 0
         for source, events in _by_source(understood).items():
             reading = logs.add_reading(store, run, source)
-            absorbed = absorb(store, Origin(run, reading), rules_in_force(store), events)
+            rules = rules_in_force(store)
+            wanted = [event for event in events if rules.is_wanted(event)]
+            absorbed = absorb(store, Origin(run, reading), rules, wanted)
             logs.extend_reading(store, reading, 0, len(events))
             exits += absorbed.exits
             moved += absorbed.moved

@@ -188,4 +188,4 @@ def _of_word(workflow: Workflow, word: str | None) -> list[Trigger]:
 def _takes(workflow: Workflow, trigger: Trigger, event: Event) -> bool:
     """Tell whether a trigger, alone, would be one that the event pulls."""
     alone = Workflow(workflow.workflow, workflow.type, disenrollment_triggers=(trigger,))
-    return bool(Rules([alone]).matches(event))
+    return Rules([alone]).exit_from(workflow.workflow, event) is not None

@@ -1,6 +1,7 @@
 """A selection of records from a file, and what became of each of its rows."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from crmflow.core.errors import CrmflowError
@@ -14,6 +15,7 @@ from crmflow.store.connection import Store
 Outcome = Literal["done", "already_out", "already_in", "not_enrolled", "unknown", "duplicate", "invalid"]
 
 KEY_COLUMN = "key"
+ROWS_AT_ONCE = 20_000
 _HINDRANCES: tuple[Outcome, ...] = ("not_enrolled", "unknown", "duplicate", "invalid")
 
 
@@ -34,17 +36,6 @@ class Selected(NamedTuple):
     record: int | None
 
 
-class Selection(NamedTuple):
-    """All rows of a selection, in order."""
-
-    rows: Sequence[Selected]
-
-    @property
-    def numbers(self) -> set[int]:
-        """Return the records that any row means."""
-        return {row.record for row in self.rows if row.record is not None}
-
-
 class BulkSummary(NamedTuple):
     """What became of a selection: counts by outcome, and the rows that are not *done*."""
 
@@ -57,12 +48,41 @@ class BulkSummary(NamedTuple):
         return {"run": self.run, **self.counts, "rows": self.rows}
 
 
-class Choice(NamedTuple):
-    """The records to act on, in order, and the rows that are passed over."""
+Judge = Callable[[int], tuple[Outcome, str | None]]
+"""What tells of a record whether it can be done, and where it is for the user to know why not, the reason."""
 
-    done: list[int]
-    counts: dict[str, int]
-    rows: list[dict[str, Any]]
+
+class Choice:
+    """What became of the rows of a selection so far: counts by outcome, and the rows that are passed over."""
+
+    def __init__(self, already: Outcome) -> None:
+        """Take the word for records with which there is nothing to do."""
+        self.counts: dict[str, int] = dict.fromkeys(("done", already, *_HINDRANCES), 0)
+        self.rows: list[dict[str, Any]] = []
+        self._seen: set[int] = set()
+
+    def take(self, part: Iterable[Selected], judge: Judge) -> list[int]:
+        """Judge some rows, the first one that means a record by `judge`; return the records to act on, in order."""
+        done: list[int] = []
+        for row in part:
+            outcome, reason = self._judge(row, judge)
+            self.counts[outcome] += 1
+            if outcome == "done" and row.record is not None:
+                done.append(row.record)
+            else:
+                told = {"row": row.row, "record": row.name, "outcome": outcome}
+                self.rows.append({**told, "reason": reason} if reason else told)
+        return done
+
+    def _judge(self, row: Selected, judge: Judge) -> tuple[Outcome, str | None]:
+        if row.fault is not None:
+            return "invalid", row.fault
+        if row.record is None:
+            return "unknown", None
+        if row.record in self._seen:
+            return "duplicate", None
+        self._seen.add(row.record)
+        return judge(row.record)
 
     def guard(self, request: Request) -> None:
         """Raise `CrmflowError` where all was asked for and a row can't be done."""
@@ -76,22 +96,34 @@ class Choice(NamedTuple):
             )
 
 
-def read_selection(store: Store, request: Request, kind: RecordType) -> Selection:
-    """Read which records a file selects; raises `CrmflowError` for a file without the column or without a row."""
+def read_selection(store: Store, request: Request, kind: RecordType) -> Iterator[list[Selected]]:
+    """Yield what a file selects, part by part.
+
+    Raises `CrmflowError` for a file without the column or without a row; that may show only at its end.
+    """
     path, column, _ = request
     wanted = [column] if column else [KEY_COLUMN, EMAIL_FIELD] if kind == "prospect" else [KEY_COLUMN]
     require_other_file(store, path)
     table = read_rows(path)
     if not table.is_typed:
         _require_column(path, wanted, table.columns)
-    rows = list(table)
-    if not rows:
+    is_empty, has_fault = True, False
+    columns: dict[str, None] = {}
+    rows = iter(table)
+    while part := list(islice(rows, ROWS_AT_ONCE)):
+        is_empty = False
+        has_fault = has_fault or any(row.fault is not None for row in part)
+        columns |= {name: None for row in part for name in row.cells}
+        yield _located(store, kind, [_selected(row, wanted) for row in part])
+    if is_empty:
         raise CrmflowError(f"{path}: no row is selected", hint="a selection without rows does not mean everything")
-    if table.is_typed and all(row.fault is None for row in rows):
-        _require_column(path, wanted, {name: None for row in rows for name in row.cells})
-    selected = [_selected(row, wanted) for row in rows]
-    found = records.find(store, kind, {row.name for row in selected if row.fault is None})
-    return Selection([row._replace(record=None if row.fault else found.get(row.name)) for row in selected])
+    if table.is_typed and not has_fault:
+        _require_column(path, wanted, columns)
+
+
+def _located(store: Store, kind: RecordType, part: Sequence[Selected]) -> list[Selected]:
+    found = records.find(store, kind, {row.name for row in part if row.fault is None})
+    return [row._replace(record=None if row.fault else found.get(row.name)) for row in part]
 
 
 def _require_column(path: str, wanted: Sequence[str], columns: Collection[str]) -> None:
@@ -107,33 +139,3 @@ def _selected(row: Row, wanted: Sequence[str]) -> Selected:
     name = "" if row.fault else written(row.cells.get(column))
     fault = row.fault or (None if name else f"{column} is empty")
     return Selected(row.line, name, fault, None)
-
-
-def choose(selection: Selection, already: Outcome, judge: Callable[[int], tuple[Outcome, str | None]]) -> Choice:
-    """Judge every row: the first one that means a record by `judge`, which may give a reason; `already` is its word."""
-    done: list[int] = []
-    counts: dict[str, int] = dict.fromkeys(("done", already, *_HINDRANCES), 0)
-    rows = []
-    seen: set[int] = set()
-    for row in selection.rows:
-        outcome, reason = _judge(row, seen, judge)
-        counts[outcome] += 1
-        if outcome == "done" and row.record is not None:
-            done.append(row.record)
-        else:
-            told = {"row": row.row, "record": row.name, "outcome": outcome}
-            rows.append({**told, "reason": reason} if reason else told)
-    return Choice(done, counts, rows)
-
-
-def _judge(
-    row: Selected, seen: set[int], judge: Callable[[int], tuple[Outcome, str | None]]
-) -> tuple[Outcome, str | None]:
-    if row.fault is not None:
-        return "invalid", row.fault
-    if row.record is None:
-        return "unknown", None
-    if row.record in seen:
-        return "duplicate", None
-    seen.add(row.record)
-    return judge(row.record)

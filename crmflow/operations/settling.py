@@ -1,10 +1,10 @@
 """Settles the enrollments that events concern: looked up by set, decided by the core, written by set."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from crmflow.core.model import Completion, Enrollment, Event, Exit, Step
+from crmflow.core.model import Completion, Enrollment, Event, Exit
 from crmflow.core.settlement import decide, place
 from crmflow.core.triggers import Rules
 from crmflow.store import enrollments, workflows
@@ -36,45 +36,66 @@ def rules_in_force(store: Store) -> Rules:
     return Rules(each.workflow for each in workflows.in_force(store).values())
 
 
-def settle_events(store: Store, origin: Origin, rules: Rules, events: Iterable[tuple[int, Event]]) -> Settled:
-    """Settle the enrollments of records by events about them, given with the record's number; inside a change."""
-    claims: Claims = {}
+def settle_events(store: Store, origin: Origin, rules: Rules, events: Sequence[tuple[int, Event]]) -> Settled:
+    """Settle the enrollments of records by events about them, given with the record's number; inside a change.
+
+    Only those are looked at that the events can concern: enrolled before the last of them, not ended before the first.
+    """
+    about: dict[int, list[tuple[Event, Collection[str]]]] = {}
     for record, event in events:
-        for match in rules.matches(event):
-            claims.setdefault((record, match.workflow), Claim()).exits.append(match.exit)
-        if told := rules.completion(event):
-            claims.setdefault((record, told[0]), Claim()).completed.append(told[1])
-    return settle_claims(store, origin, rules, claims)
+        told = rules.completion(event) if event.type == "step_completed" else None
+        if names := (told[0],) if told else rules.wanting(event):
+            about.setdefault(record, []).append((event, names))
+    if not about:
+        return Settled()
+    times = [event.at for its_events in about.values() for event, _ in its_events]
+    claims: dict[int, Claim] = {}
+    for number, record, workflow in enrollments.open_within(store, about, min(times), max(times)):
+        its_events = [event for event, names in about[record] if workflow in names]
+        if its_events:
+            claims[number] = _claim(rules, workflow, its_events)
+    return _settle(store, origin, rules, enrollments.load(store, claims), claims)
+
+
+def _claim(rules: Rules, workflow: str, events: Iterable[Event]) -> Claim:
+    claim = Claim()
+    for event in events:
+        if event.type == "step_completed":
+            if told := rules.completion(event):
+                claim.completed.append(told[1])
+        elif exit_ := rules.exit_from(workflow, event):
+            claim.exits.append(exit_)
+    return claim
 
 
 def settle_claims(store: Store, origin: Origin, rules: Rules, claims: Claims) -> Settled:
     """Settle the enrollments that claims concern and write what changes; inside a change."""
-    if not claims:
-        return Settled()
     concerned = [
         each
         for each in enrollments.of_records(store, {record for record, _ in claims})
         if (each.record_id, each.workflow) in claims
     ]
-    known = enrollments.completions(store, (each.id for each in concerned))
-    steps = {name: workflow.steps for name, workflow in rules.workflows.items()}
-    return _write(store, origin, _decisions(concerned, claims, known, steps))
+    return _settle(
+        store, origin, rules, concerned, {each.id: claims[each.record_id, each.workflow] for each in concerned}
+    )
 
 
-def _decisions(
-    concerned: Iterable[Enrollment],
-    claims: Claims,
-    known: Mapping[int, Sequence[Completion]],
-    steps: Mapping[str, tuple[Step, ...]],
-) -> list[tuple[Outcome, list[Completion]]]:
+def _settle(
+    store: Store, origin: Origin, rules: Rules, concerned: Sequence[Enrollment], claims: Mapping[int, Claim]
+) -> Settled:
+    """Settle enrollments by what is newly told about each, by its number."""
+    if not concerned:
+        return Settled()
+    known = enrollments.completions(store, claims)
     decided = []
     for each in concerned:
-        claim, its_steps = claims[each.record_id, each.workflow], steps.get(each.workflow, ())
-        decision = decide(each, its_steps, claim.exits, known.get(each.id, ()), claim.completed)
+        workflow, claim = rules.workflows.get(each.workflow), claims[each.id]
+        steps = workflow.steps if workflow else ()
+        decision = decide(each, steps, claim.exits, known.get(each.id, ()), claim.completed)
         last = decision.last_step
-        outcome = Outcome(each, decision.exit, last, None if last is None else place(its_steps, last))
+        outcome = Outcome(each, decision.exit, last, None if last is None else place(steps, last))
         decided.append((outcome, decision.completed))
-    return decided
+    return _write(store, origin, decided)
 
 
 def _write(store: Store, origin: Origin, decided: list[tuple[Outcome, list[Completion]]]) -> Settled:

@@ -83,10 +83,10 @@ class Store:
         with explained(self.path, self.outcome):
             return self._connection.execute(sql, tuple(parameters)).lastrowid or 0
 
-    def execute_many(self, sql: str, rows: Iterable[Iterable[Any]]) -> None:
+    def execute_many(self, sql: str, rows: Iterable[Row]) -> None:
         """Run one writing statement for each row of parameters; only inside `change`."""
         with explained(self.path, self.outcome):
-            self._connection.executemany(sql, (tuple(row) for row in rows))
+            self._connection.executemany(sql, rows)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

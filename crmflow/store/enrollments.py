@@ -1,6 +1,6 @@
 """Enrollments, the steps that they completed, and their exits: the one that stands and those that were superseded."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -39,6 +39,41 @@ def of_records(store: Store, records: Iterable[int], workflow: str | None = None
         f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN enrollment ON record_id = wanted.value{_JOINS}"
         " WHERE ? IN ('', workflow.name) ORDER BY enrollment.id",
         [array(records), workflow or ""],
+    )
+    return [kept(_enrollment, row) for row in rows]
+
+
+def histories(store: Store, records: Iterable[int], workflow: str) -> dict[int, list[Enrollment]]:
+    """Return the enrollments of these records in a workflow by record, the oldest first."""
+    found: dict[int, list[Enrollment]] = {}
+    for each in of_records(store, records, workflow):
+        found.setdefault(each.record_id, []).append(each)
+    return found
+
+
+def open_within(
+    store: Store, records: Iterable[int], since: datetime, until: datetime
+) -> Iterator[tuple[int, int, str]]:
+    """Yield number, record and workflow of each enrollment of these records that a time between the two may concern.
+
+    That is: it began until `until`, and had not ended before `since`.
+    """
+    names: dict[int, str] = dict(store.rows("SELECT id, name FROM workflow"))
+    rows = store.rows(
+        "SELECT enrollment.id, record_id, workflow_id FROM json_each(?) AS wanted"
+        " CROSS JOIN enrollment ON record_id = wanted.value LEFT JOIN exit ON exit.id = exit_id"
+        " WHERE enrolled_at <= ? AND (exit_id IS NULL OR exited_at >= ?)",
+        [array(sorted(records)), stored(until), stored(since)],
+    )
+    return ((number, record, names[workflow]) for number, record, workflow in rows)
+
+
+def load(store: Store, numbers: Iterable[int]) -> list[Enrollment]:
+    """Return the enrollments of these numbers, in their order."""
+    rows = store.rows(
+        f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN enrollment ON enrollment.id = wanted.value{_JOINS}"
+        " ORDER BY enrollment.id",
+        [array(sorted(numbers))],
     )
     return [kept(_enrollment, row) for row in rows]
 
@@ -135,12 +170,15 @@ def save_outcomes(store: Store, origin: Origin, outcomes: Sequence[Outcome]) -> 
         "UPDATE exit SET superseded_run_id = ? WHERE id = ?",
         ((origin.run, each.enrollment.exit_id) for each in exits if each.enrollment.exit_id is not None),
     )
+    deciding: dict[str, int | None] = dict(store.rows("SELECT name, definition_id FROM workflow"))
     [(first,)] = store.rows("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'exit'), 0) + 1")
     store.execute_many(
         "INSERT INTO exit (id, enrollment_id, exited_at, cause, trigger, event_id, event_type, reading_id, line, note,"
-        " definition_id, run_id) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, definition_id, ? FROM enrollment"
-        " JOIN workflow ON workflow.id = workflow_id WHERE enrollment.id = ?",
-        (_exit_row(number, each, origin) for number, each in enumerate(exits, start=first)),
+        " run_id, definition_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (*_exit_row(number, each, origin), deciding.get(each.enrollment.workflow))
+            for number, each in enumerate(exits, start=first)
+        ),
     )
     store.execute_many(
         "UPDATE enrollment SET state = ?, exit_id = ? WHERE id = ?",
@@ -169,7 +207,6 @@ def _exit_row(number: int, outcome: Outcome, origin: Origin) -> tuple[Any, ...]:
         exit_.line,
         exit_.note,
         origin.run,
-        outcome.enrollment.id,
     )
 
 

@@ -4,7 +4,7 @@ Changes of one moment are ordered by hand after events, then by event id, then b
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from crmflow.core.model import EMAIL_FIELD, FieldChange, Record
@@ -13,41 +13,47 @@ from crmflow.store.connection import Store, array
 from crmflow.store.faults import kept
 from crmflow.store.records import as_json, load
 
+Field = tuple[int, str]
+"""A field: the number of the record, and the name."""
+
 Stamp = tuple[str, int, str, str]
 """What orders the changes of one field: time, by which run by hand (0: by an event), event id, value as JSON."""
 
 
-def save(store: Store, run: int, changes: Iterable[FieldChange]) -> None:
+def save(store: Store, run: int, changes: Collection[FieldChange]) -> None:
     """Remember changes and give each field concerned the value of its latest one; repeats make no difference."""
-    by_field: dict[tuple[int, str], list[Stamp]] = {}
+    by_field: dict[Field, list[Stamp]] = {}
     for change in changes:
         stamp = (stored(change.at), run if change.is_by_hand else 0, change.event_id, as_json(change.value))
         by_field.setdefault((change.record_id, change.field), []).append(stamp)
     if not by_field:
         return
     records = load(store, {number for number, _ in by_field})
-    _write_first_values(store, records, by_field)
-    _forget_earlier(store, by_field)
+    known = _latest(store, by_field)
+    _write_first_values(store, records, by_field.keys() - known.keys())
+    if any(change.is_by_hand for change in changes):
+        _forget_earlier(store, by_field)
+        known = _latest(store, by_field)
     store.execute_many(
         "INSERT INTO field_change VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        ((*field, *stamp, run) for field, stamps in by_field.items() for stamp in stamps),
+        sorted((*field, *stamp, run) for field, stamps in by_field.items() for stamp in stamps),
     )
     _remember_addresses(store, records, by_field)
-    refresh(store, records, by_field)
+    _set(store, records, {field: max([*stamps, *known.get(field, [])])[-1] for field, stamps in by_field.items()})
 
 
-def refresh(store: Store, records: dict[int, Record], fields: Iterable[tuple[int, str]]) -> None:
-    """Give these fields (record number, name) the value of their latest change."""
-    latest = _latest(store, fields)
+def _set(store: Store, records: dict[int, Record], values: Mapping[Field, str]) -> None:
+    """Give these fields these values, where they have others."""
     changed: dict[int, dict[str, Any]] = {}
-    for (number, field), value in latest.items():
-        changed.setdefault(number, {})[field] = as_value(value)
-    for number, values in changed.items():
-        if records[number].type == "prospect" and EMAIL_FIELD in values:
-            _set_email(store, number, values.pop(EMAIL_FIELD))
+    for (number, field), text in values.items():
+        record, value = records[number], as_value(text)
+        if record.type == "prospect" and field == EMAIL_FIELD:
+            _set_email(store, number, value)
+        elif field not in record.fields or as_json(record.fields[field]) != text:
+            changed.setdefault(number, {})[field] = value
     store.execute_many(
         "UPDATE record SET fields = ? WHERE id = ?",
-        ((as_json({**records[number].fields, **values}), number) for number, values in changed.items() if values),
+        ((as_json({**records[number].fields, **values}), number) for number, values in sorted(changed.items())),
     )
 
 
@@ -56,10 +62,10 @@ def as_value(text: str) -> Any:
     return kept(json.loads, text)
 
 
-def _write_first_values(store: Store, records: dict[int, Record], fields: Iterable[tuple[int, str]]) -> None:
-    known = set(_latest(store, fields))
+def _write_first_values(store: Store, records: dict[int, Record], fields: Iterable[Field]) -> None:
+    """Write down what fields without a change were added with, now that there is one."""
     first = []
-    for number, field in set(fields) - known:
+    for number, field in fields:
         record = records[number]
         if record.type == "prospect" and field == EMAIL_FIELD:
             first.append((number, field, as_json(record.email)))
@@ -67,11 +73,11 @@ def _write_first_values(store: Store, records: dict[int, Record], fields: Iterab
             first.append((number, field, as_json(record.fields[field])))
     store.execute_many(
         "INSERT INTO field_change SELECT ?, ?, '', 0, '', ?, run_id FROM record WHERE id = ?",
-        ((number, field, value, number) for number, field, value in first),
+        ((number, field, value, number) for number, field, value in sorted(first)),
     )
 
 
-def _forget_earlier(store: Store, by_field: dict[tuple[int, str], list[Stamp]]) -> None:
+def _forget_earlier(store: Store, by_field: dict[Field, list[Stamp]]) -> None:
     """Forget what the same run by hand set before: of two rows about one record the later one decides."""
     store.execute_many(
         "DELETE FROM field_change WHERE record_id = ? AND field = ? AND changed_at = ? AND hand_run_id = ?",
@@ -79,17 +85,18 @@ def _forget_earlier(store: Store, by_field: dict[tuple[int, str], list[Stamp]]) 
     )
 
 
-def _latest(store: Store, fields: Iterable[tuple[int, str]]) -> dict[tuple[int, str], str]:
+def _latest(store: Store, fields: Collection[Field]) -> dict[Field, list[Stamp]]:
+    """Return the latest change of each of these fields that has one, as a list of it alone."""
     rows = store.rows(
-        "SELECT record_id, field, field_change.value FROM json_each(?) AS wanted CROSS JOIN field_change"
-        " ON record_id = json_extract(wanted.value, '$[0]') AND field = json_extract(wanted.value, '$[1]')"
+        "SELECT record_id, field, changed_at, hand_run_id, event_id, field_change.value"
+        " FROM json_each(?) AS wanted CROSS JOIN field_change ON record_id = wanted.value"
         " ORDER BY record_id, field, changed_at, hand_run_id, event_id, field_change.value",
-        [array(fields)],
+        [array(sorted({number for number, _ in fields}))],
     )
-    return {(number, field): value for number, field, value in rows}
+    return {(number, field): [tuple(stamp)] for number, field, *stamp in rows if (number, field) in fields}
 
 
-def _remember_addresses(store: Store, records: dict[int, Record], by_field: dict[tuple[int, str], list[Stamp]]) -> None:
+def _remember_addresses(store: Store, records: dict[int, Record], by_field: dict[Field, list[Stamp]]) -> None:
     addresses = (
         (value.casefold(), number)
         for (number, field), stamps in by_field.items()

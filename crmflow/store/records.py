@@ -115,9 +115,12 @@ def add(store: Store, run: int, records: Sequence[NewRecord], moment: Moment) ->
     )
 
 
+_write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def as_json(value: object) -> str:
     """Return a value as the store keeps it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _write_json(value)
 
 
 def link_prospects(store: Store, deal: int, prospects: Iterable[int]) -> None:

@@ -34,6 +34,14 @@ def in_force(store: Store) -> dict[str, InForce]:
     return {each.workflow.workflow: each for each in found}
 
 
+def contents(store: Store) -> tuple[str, ...]:
+    """Return the definitions in force as they are kept, for who has to know whether they are still the same."""
+    rows = store.rows(
+        "SELECT content FROM workflow JOIN definition ON definition.id = workflow.definition_id ORDER BY workflow.name"
+    )
+    return tuple(content for (content,) in rows)
+
+
 def known(store: Store) -> dict[str, tuple[int, str]]:
     """Return every workflow that there is or was, by name: its number and type."""
     return {name: (number, kind) for name, number, kind in store.rows("SELECT name, id, type FROM workflow")}

@@ -23,7 +23,8 @@ from crmflow.definitions import load
 from crmflow.sources import jsonl
 from crmflow.sources.archives import packing_of
 from crmflow.sources.inputs import BOM
-from crmflow.sources.jsonl import Batch, Outcome, decode
+from crmflow.sources.batches import Batch, Outcome
+from crmflow.sources.jsonl import decode
 from crmflow.sources.logs import PIECE_SIZE, Piece, open_log
 from crmflow.sources.objects import LARGEST_INTEGER, SMALLEST_INTEGER, LineError
 from crmflow.sources.tables import Row, Table, read_rows

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from crmflow.core.model import Event, Reject
-from crmflow.core.triggers import EVENT_RECORD_TYPES, WITHOUT_EFFECT_TYPES
+from crmflow.core.triggers import EVENT_RECORD_TYPES, WITHOUT_EFFECT_TYPES, Interest
 from crmflow.sources import jsonl
-from crmflow.sources.jsonl import Batch, Passed, decode, decode_line
+from crmflow.sources.batches import Batch, Passed
+from crmflow.sources.jsonl import decode, decode_line
 from crmflow.sources.logs import KEPT_BYTES, MAX_LINE_BYTES, Piece, open_log
 from crmflow.sources.objects import LineError
+from crmflow.sources.ordinary import ordinary
 
+NO_REPLIES = Interest(frozenset({"replied"}), lambda _url: False)
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TIME = "2026-03-01T09:30:00Z"
 CLICK: dict[str, Any] = {"type": "link_clicked", "time": TIME, "prospect": "ana@acme.example", "workflow": "welcome"}
@@ -299,6 +302,15 @@ objects = st.fixed_dictionaries(
         "extra": scalars | st.dictionaries(st.text(max_size=2), scalars, max_size=2),
     },
 )
+digits = st.text("0123456789", min_size=1, max_size=9)
+times = st.builds(
+    "{}{}{}{}{}".format,
+    st.sampled_from(["2026-03-01", "0001-01-01", "2024-02-29", "2026-02-29", "2026-W09-1", "2999-01-01"]),
+    st.sampled_from(["T", "t", " ", "  ", ""]),
+    st.sampled_from(["09:30:00", "23:59:59", "23:59:60", "24:00:00", "09:30", "093000"]),
+    st.just("") | digits.map(".{}".format) | digits.map(",{}".format),
+    st.sampled_from(["Z", "z", "", "+01:00", "-14:00", "+0100", "+23:59", "+24:00", "-00:00", "+01"]),
+)
 lines = st.builds(
     lambda value, is_ascii, twice: (json.dumps(value, ensure_ascii=is_ascii)[:-1] + twice + "}").encode(
         "utf-8", "surrogatepass"
@@ -311,26 +323,62 @@ lines = st.builds(
 )
 
 
+def fast_and_plain(line: bytes) -> tuple[Event | Passed | None, Event | Passed | None]:
+    """Return what the two ways say of a line, None where one of them does not understand it."""
+    latest = NOW + timedelta(days=1)
+    [found] = ordinary(line, [line])
+    fast = jsonl._understand_ordinary(found, line, 1, latest) if found else None  # noqa: SLF001 - private
+    try:
+        return fast, jsonl._understand(line, 1, latest)  # noqa: SLF001 - as above
+    except LineError:
+        return fast, None
+
+
 @given(lines)
 def test_the_fast_way_says_what_the_plain_way_says_or_nothing(line: bytes) -> None:
     """For ordinary lines and for those that are not: wherever it answers, the answers are equal."""
-    latest = NOW + timedelta(days=1)
-    fast = jsonl._understand_ordinary(line, 1, latest)  # noqa: SLF001 - the two ways are private
-    try:
-        plain: Event | Passed | None = jsonl._understand(line, 1, latest)  # noqa: SLF001
-    except LineError:
-        plain = None
+    fast, plain = fast_and_plain(line)
+    assert fast is None or fast == plain
+
+
+@given(times)
+def test_the_fast_way_reads_times_as_the_plain_way_does(time: str) -> None:
+    """Offsets, fractions, leap seconds and what is no time: wherever it answers, the answers are equal."""
+    fast, plain = fast_and_plain(json.dumps({**CLICK, "time": time}).encode())
     assert fast is None or fast == plain
 
 
 @given(objects)
 def test_the_fast_way_takes_every_ordinary_event(keys: dict[str, Any]) -> None:
-    """What has known keys only, none of them null, is not left to the plain way."""
-    keys = {key: value for key, value in keys.items() if value is not None and key != "extra"}
-    found = outcome(keys)
-    if isinstance(found, Event):
-        line = json.dumps(keys).encode()
-        assert jsonl._understand_ordinary(line, 7, NOW + timedelta(days=1)) == found  # noqa: SLF001
+    """What is sound is not left to the plain way, whatever other keys it has."""
+    fast, plain = fast_and_plain(json.dumps(keys).encode())
+    if plain is not None and keys["type"] in EVENT_RECORD_TYPES:
+        assert fast == plain
+
+
+@given(st.lists(lines | objects.map(lambda keys: json.dumps(keys).encode()), max_size=8))
+def test_many_lines_are_read_as_each_by_itself(some: list[bytes]) -> None:
+    """Lines that are judged together are what they are alone: one that is odd does not change the others."""
+    batch = read(b"".join(line + b"\n" for line in some))
+    alone = Batch(0, 1)
+    offset = 0
+    for number, line in enumerate(some, start=1):
+        alone.take(decode_line(line, line=number, offset=offset, now=NOW))
+        offset += len(line) + 1
+    assert (batch.events, batch.rejects, batch.unknown_types) == (alone.events, alone.rejects, alone.unknown_types)
+    assert (batch.lines, batch.without_effect) == (alone.lines, alone.without_effect)
+
+
+@given(st.lists(objects.map(lambda keys: json.dumps(keys).encode()), max_size=8))
+def test_what_is_of_no_interest_is_only_counted(some: list[bytes]) -> None:
+    """Everything else, and the number of lines in each class taken together, is as without that interest."""
+    piece = Piece(b"\n".join(some), 0, 1, is_last=True)
+    everything, interesting = decode(piece, NOW), decode(piece, NOW, NO_REPLIES)
+    unwanted = {"replied", "page_visited"}
+    kept = [each for each in everything.events if each.type not in unwanted]
+    assert interesting.events == kept
+    assert interesting.rejects == everything.rejects
+    assert interesting.without_effect == everything.without_effect + len(everything.events) - len(kept)
 
 
 def unique_or_refused(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,39 @@
+"""What the rules in force want of a piece of a log: found without the store, in this process or in any other."""
+
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from crmflow.core import codec
+from crmflow.core.triggers import Rules
+from crmflow.sources import jsonl
+from crmflow.sources.batches import Batch, pack
+from crmflow.sources.logs import Piece
+
+
+class Task(NamedTuple):
+    """A piece of a log, the clock's time, and the definitions in force, each as the store keeps it."""
+
+    piece: Piece
+    now: datetime
+    definitions: tuple[str, ...]
+
+
+def harvest(task: Task) -> Batch:
+    """Return what a piece says; events that nothing in force could want are only counted."""
+    rules = _rules(task.definitions)
+    batch = jsonl.decode(task.piece, task.now, rules.interest())
+    wanted = [event for event in batch.events if rules.is_wanted(event)]
+    batch.without_effect += len(batch.events) - len(wanted)
+    batch.events = wanted
+    return batch
+
+
+def harvest_packed(task: Task) -> bytes:
+    """Return the same as bytes."""
+    return pack(harvest(task))
+
+
+@lru_cache(maxsize=1)
+def _rules(definitions: tuple[str, ...]) -> Rules:
+    return Rules(map(codec.decode, definitions))
