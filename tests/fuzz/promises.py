@@ -22,8 +22,8 @@ from crmflow.core.triggers import Rules
 from crmflow.definitions import load
 from crmflow.sources import jsonl
 from crmflow.sources.archives import packing_of
-from crmflow.sources.inputs import BOM
 from crmflow.sources.batches import Batch, Outcome
+from crmflow.sources.inputs import BOM
 from crmflow.sources.jsonl import decode
 from crmflow.sources.logs import PIECE_SIZE, Piece, open_log
 from crmflow.sources.objects import LARGEST_INTEGER, SMALLEST_INTEGER, LineError
