@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from errno import EPIPE
 from typing import TYPE_CHECKING, NoReturn
 
-import typer
-from typer.main import get_command
-
+from crmflow import __version__
 from crmflow.cli import render
-from crmflow.cli.app import build_app
 from crmflow.cli.render import Output
-from crmflow.cli.session import AFTER_INTERRUPTION, INTERRUPTED
 
 if TYPE_CHECKING:
+    import typer
+
     from crmflow.core.errors import CrmflowError
 
 PROGRAM = "crmflow"
@@ -30,14 +28,20 @@ _FAULT = 70  # EX_SOFTWARE of sysexits.h
 _INTERRUPTED = 130
 
 
-def main(app: typer.Typer | None = None) -> NoReturn:
+def main(app: "typer.Typer | None" = None) -> NoReturn:
     """Run the command that this process was called with, and exit with its status (SPEC 7).
 
     Files that it creates are the user's alone. A fault of the program shows its traceback and exits with 70.
     """
     os.umask(0o077)
     render.prepare_streams()
-    status = _run(app or build_app(), sys.argv[1:])
+    try:
+        status = _run(app, sys.argv[1:])
+    except KeyboardInterrupt:
+        from crmflow.cli.session import AFTER_INTERRUPTION, INTERRUPTED
+
+        Output().error(INTERRUPTED, hint=AFTER_INTERRUPTION)
+        status = _INTERRUPTED
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command is over: an interruption must not change its status
     failure = render.take_failure()
     if failure and failure.errno != EPIPE:
@@ -46,16 +50,20 @@ def main(app: typer.Typer | None = None) -> NoReturn:
     sys.exit(status)
 
 
-def _run(app: typer.Typer, arguments: Sequence[str]) -> int:
+def _run(app: "typer.Typer | None", arguments: Sequence[str]) -> int:
+    if list(arguments) == ["--version"]:  # the one question that nothing has to be loaded for
+        Output().lines([f"{PROGRAM} {__version__}"])
+        return 0
+    import typer
+
     try:
         _invoke(app, list(arguments))
     except typer.Exit as end:
         return end.exit_code
     except typer.TyperException as error:
         return _show_wrong_usage(error)
-    except (KeyboardInterrupt, typer.Abort):
-        Output().error(INTERRUPTED, hint=AFTER_INTERRUPTION)
-        return _INTERRUPTED
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
     except Exception as error:
         from crmflow.core import errors
 
@@ -66,16 +74,21 @@ def _run(app: typer.Typer, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _invoke(app: typer.Typer, arguments: list[str]) -> None:
+def _invoke(app: "typer.Typer | None", arguments: list[str]) -> None:
     """Parse and call. Not `app()`: that would turn a closed pipe and an interruption into statuses of its own."""
-    command = get_command(app)
-    if _COMPLETION_VARIABLE in os.environ:
+    from typer.main import get_command
+
+    from crmflow.cli.app import build_app, commands_for
+
+    is_completing = _COMPLETION_VARIABLE in os.environ
+    command = get_command(app or build_app(commands_for([] if is_completing else arguments)))
+    if is_completing:
         command(arguments, prog_name=PROGRAM)  # answers the shell that asks for completions, and exits
     with command.make_context(PROGRAM, arguments) as context:
         command.invoke(context)
 
 
-def _show_wrong_usage(error: typer.TyperException) -> int:
+def _show_wrong_usage(error: "typer.TyperException") -> int:
     output = Output()
     context: typer.Context | None = getattr(error, "ctx", None)
     message = error.format_message()

@@ -1,26 +1,71 @@
-"""The command line as a whole: the commands of every noun, and what stands before them."""
+"""The command line as a whole: the commands of every noun, and what stands before them.
 
-from collections.abc import Iterable
+A start is short because only what was asked for is loaded: the module whose commands may have been meant.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated
 
 import typer
 
 from crmflow import __version__
-from crmflow.cli import enrollments, logs, records, runs, stores, workflows
 from crmflow.cli.render import Output
 from crmflow.cli.session import DbOption, JsonOption, QuietOption, Shared
 
-COMMANDS: tuple[typer.Typer, ...] = (
-    stores.app,
-    workflows.app,
-    records.app,
-    enrollments.app,
-    enrollments.enrollment_app,
-    logs.app,
-    logs.rejects_app,
-    runs.app,
-)
-"""Every module's commands (its `app`, made by `session.group`), in the order in which `--help` lists them."""
+Commands = tuple[typer.Typer, ...]
+
+
+def _stores() -> Commands:
+    from crmflow.cli import stores
+
+    return (stores.app,)
+
+
+def _workflows() -> Commands:
+    from crmflow.cli import workflows
+
+    return (workflows.app,)
+
+
+def _records() -> Commands:
+    from crmflow.cli import records
+
+    return (records.app,)
+
+
+def _enrollments() -> Commands:
+    from crmflow.cli import enrollments
+
+    return (enrollments.app, enrollments.enrollment_app)
+
+
+def _logs() -> Commands:
+    from crmflow.cli import logs
+
+    return (logs.app, logs.rejects_app)
+
+
+def _runs() -> Commands:
+    from crmflow.cli import runs
+
+    return (runs.app,)
+
+
+MODULES: Mapping[Callable[[], Commands], frozenset[str]] = {
+    _stores: frozenset({"init", "demo", "status", "doctor", "backup"}),
+    _workflows: frozenset({"workflow"}),
+    _records: frozenset({"record"}),
+    _enrollments: frozenset({"enroll", "bulk-enroll", "disenroll", "bulk-disenroll", "enrollment", "due", "advance"}),
+    _logs: frozenset({"ingest", "rejects"}),
+    _runs: frozenset({"run"}),
+}
+"""What loads a module's commands, and the words that they begin with, in the order in which `--help` lists them."""
+
+
+def commands_for(words: Collection[str]) -> Commands:
+    """Return the commands that a command line of these words may mean: all of them where it names none."""
+    meant = [load for load, its_words in MODULES.items() if its_words & set(words)]
+    return tuple(command for load in meant or MODULES for command in load())
 
 
 def _show_version(*, is_wanted: bool) -> None:
@@ -34,7 +79,7 @@ VersionOption = Annotated[
 ]
 
 
-def build_app(commands: Iterable[typer.Typer] = COMMANDS) -> typer.Typer:
+def build_app(commands: Iterable[typer.Typer]) -> typer.Typer:
     """Return the Typer app that knows these commands."""
     app = typer.Typer(
         rich_markup_mode=None,

@@ -9,8 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
 import crmflow
+from crmflow.cli.app import MODULES, build_app, commands_for
 from crmflow.store.connection import create_store, open_store
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -108,8 +111,21 @@ def test_a_start_loads_nothing_that_it_does_not_need(run: Run) -> None:
     for option in ("--version", "--help"):
         ran = run("-X", "importtime", "-m", "crmflow", option, env=unmeasured)
         loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in ran.stderr.splitlines()}
-        assert "typer" in loaded
+        assert ("typer" in loaded) is (option == "--help")
         assert not loaded & {"rich", "sqlite3", "sqlite_utils", "yaml", "msgspec", "pydantic", "platformdirs"}
+
+
+def test_a_command_is_found_by_its_word_alone() -> None:
+    """What a command line loads knows the commands that it names, whatever else its words may mean."""
+    everything = get_command(build_app(commands_for(["--help"])))
+    assert isinstance(everything, TyperGroup)
+    words = {word for its_words in MODULES.values() for word in its_words}
+    assert words == everything.commands.keys()
+    for word in words:
+        few = get_command(build_app(commands_for(["--db", "enroll", word])))
+        assert isinstance(few, TyperGroup)
+        assert word in few.commands
+    assert len(few.commands) < len(words)
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
