@@ -125,7 +125,7 @@ def test_a_command_is_found_by_its_word_alone() -> None:
         few = get_command(build_app(commands_for(["--db", "enroll", word])))
         assert isinstance(few, TyperGroup)
         assert word in few.commands
-    assert len(few.commands) < len(words)
+        assert len(few.commands) < len(words)
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
