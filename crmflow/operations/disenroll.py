@@ -9,7 +9,7 @@ from crmflow.core.settlement import precedence
 from crmflow.core.times import shown
 from crmflow.operations.lookup import parse_ref, require_record, require_workflow
 from crmflow.operations.selection import BulkSummary, Choice, Judge, Outcome, Request, read_selection
-from crmflow.operations.settling import Claim, rules_in_force, settle_claims
+from crmflow.operations.settling import Claim, rules_in_force, settle_claims, settle_enrollments
 from crmflow.store import enrollments, runs
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
@@ -96,11 +96,13 @@ def bulk_disenroll(
         rules = rules_in_force(store)
         for part in read_selection(store, request, target.workflow.type):
             numbers = {row.record for row in part if row.record is not None}
-            done = choice.take(part, _judge_by(enrollments.histories(store, numbers, workflow), by_hand))
+            histories = enrollments.histories(store, numbers, workflow)
+            done = choice.take(part, _judge_by(histories, by_hand))
             if done:
                 run = run or runs.begin(store, "bulk-disenroll", moment)
-                claims = {(record, workflow): Claim(exits=[by_hand]) for record in done}
-                settle_claims(store, Origin(run), rules, claims)
+                concerned = sorted((each for record in done for each in histories[record]), key=lambda each: each.id)
+                claims = {each.id: Claim(exits=[by_hand]) for each in concerned}
+                settle_enrollments(store, Origin(run), rules, concerned, claims)
         choice.guard(request)
         if run:
             runs.note(store, run, {"workflow": workflow, **choice.counts})

@@ -54,7 +54,7 @@ def settle_events(store: Store, origin: Origin, rules: Rules, events: Sequence[t
         its_events = [event for event, names in about[record] if workflow in names]
         if its_events:
             claims[number] = _claim(rules, workflow, its_events)
-    return _settle(store, origin, rules, enrollments.load(store, claims), claims)
+    return settle_enrollments(store, origin, rules, enrollments.load(store, claims), claims)
 
 
 def _claim(rules: Rules, workflow: str, events: Iterable[Event]) -> Claim:
@@ -75,15 +75,15 @@ def settle_claims(store: Store, origin: Origin, rules: Rules, claims: Claims) ->
         for each in enrollments.of_records(store, {record for record, _ in claims})
         if (each.record_id, each.workflow) in claims
     ]
-    return _settle(
+    return settle_enrollments(
         store, origin, rules, concerned, {each.id: claims[each.record_id, each.workflow] for each in concerned}
     )
 
 
-def _settle(
+def settle_enrollments(
     store: Store, origin: Origin, rules: Rules, concerned: Sequence[Enrollment], claims: Mapping[int, Claim]
 ) -> Settled:
-    """Settle enrollments by what is newly told about each, by its number."""
+    """Settle enrollments by what is newly told about each, by its number, and write what changes; inside a change."""
     if not concerned:
         return Settled()
     known = enrollments.completions(store, claims)

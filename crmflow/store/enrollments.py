@@ -137,16 +137,16 @@ def _completion(columns: Sequence[Any]) -> Completion:
 
 def add(store: Store, run: int, workflow_id: int, records: Iterable[int], at: datetime) -> None:
     """Enroll records that are not active in the workflow."""
-    store.execute_many(
-        "INSERT INTO enrollment (record_id, workflow_id, enrolled_at, run_id) VALUES (?, ?, ?, ?)",
+    store.insert(
+        "enrollment (record_id, workflow_id, enrolled_at, run_id)",
         ((record, workflow_id, stored(at), run) for record in records),
     )
 
 
 def save_completions(store: Store, origin: Origin, completed: Iterable[tuple[int, Completion]]) -> None:
     """Remember completed steps, given with their enrollment's number; repeats make no difference."""
-    store.execute_many(
-        "INSERT INTO step_completion VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    store.insert(
+        "step_completion",
         (
             (
                 number,
@@ -160,6 +160,7 @@ def save_completions(store: Store, origin: Origin, completed: Iterable[tuple[int
             )
             for number, each in completed
         ),
+        otherwise="ON CONFLICT DO NOTHING",
     )
 
 
@@ -172,17 +173,19 @@ def save_outcomes(store: Store, origin: Origin, outcomes: Sequence[Outcome]) -> 
     )
     deciding: dict[str, int | None] = dict(store.rows("SELECT name, definition_id FROM workflow"))
     [(first,)] = store.rows("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'exit'), 0) + 1")
-    store.execute_many(
-        "INSERT INTO exit (id, enrollment_id, exited_at, cause, trigger, event_id, event_type, reading_id, line, note,"
-        " run_id, definition_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    store.insert(
+        "exit (id, enrollment_id, exited_at, cause, trigger, event_id, event_type, reading_id, line, note, run_id,"
+        " definition_id)",
         (
             (*_exit_row(number, each, origin), deciding.get(each.enrollment.workflow))
             for number, each in enumerate(exits, start=first)
         ),
     )
-    store.execute_many(
-        "UPDATE enrollment SET state = ?, exit_id = ? WHERE id = ?",
-        ((_state(each.exit), number, each.enrollment.id) for number, each in enumerate(exits, start=first)),
+    store.execute(
+        "UPDATE enrollment SET exit_id = decided.id,"
+        " state = CASE decided.cause WHEN 'completed' THEN 'completed' ELSE 'disenrolled' END"
+        " FROM exit AS decided WHERE decided.id >= ? AND enrollment.id = decided.enrollment_id",
+        [first],
     )
     store.execute_many(
         "UPDATE enrollment SET step = ?, step_position = ?, step_at = ? WHERE id = ?",
@@ -208,10 +211,6 @@ def _exit_row(number: int, outcome: Outcome, origin: Origin) -> tuple[Any, ...]:
         exit_.note,
         origin.run,
     )
-
-
-def _state(exit_: Exit | None) -> str:
-    return "completed" if exit_ is not None and exit_.cause == "completed" else "disenrolled"
 
 
 def _has_new_step(outcome: Outcome) -> bool:

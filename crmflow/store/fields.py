@@ -34,9 +34,10 @@ def save(store: Store, run: int, changes: Collection[FieldChange]) -> None:
     if any(change.is_by_hand for change in changes):
         _forget_earlier(store, by_field)
         known = _latest(store, by_field)
-    store.execute_many(
-        "INSERT INTO field_change VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    store.insert(
+        "field_change",
         sorted((*field, *stamp, run) for field, stamps in by_field.items() for stamp in stamps),
+        otherwise="ON CONFLICT DO NOTHING",
     )
     _remember_addresses(store, records, by_field)
     _set(store, records, {field: max([*stamps, *known.get(field, [])])[-1] for field, stamps in by_field.items()})

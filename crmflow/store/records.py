@@ -104,8 +104,8 @@ def names(store: Store, kind: RecordType) -> Iterator[str]:
 def add(store: Store, run: int, records: Sequence[NewRecord], moment: Moment) -> None:
     """Add records whose keys are new."""
     at = stored(moment.at)
-    store.execute_many(
-        "INSERT INTO record (type, key, email, fields, added_at, run_id) VALUES (?, ?, ?, ?, ?, ?)",
+    store.insert(
+        "record (type, key, email, fields, added_at, run_id)",
         ((kind, key, email, as_json(fields), at, run) for kind, key, email, fields in records),
     )
     store.execute_many(
@@ -167,9 +167,10 @@ def named_by(store: Store, record: Record) -> int:
 
 def save_bounces(store: Store, run: int, bounces: Iterable[Bounce]) -> None:
     """Remember hard bounces; one that is known already makes no difference."""
-    store.execute_many(
-        "INSERT INTO bounce VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    store.insert(
+        "bounce",
         ((each.record_id, stored(each.at), each.name, each.event_id, run) for each in bounces),
+        otherwise="ON CONFLICT DO NOTHING",
     )
 
 
