@@ -31,6 +31,7 @@ _PRAGMAS = (
     "PRAGMA secure_delete = ON",
     "PRAGMA synchronous = FULL",
     "PRAGMA cache_size = -65536",
+    "PRAGMA wal_autocheckpoint = 16384",
 )
 Row = tuple[Any, ...]
 
