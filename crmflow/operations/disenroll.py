@@ -7,6 +7,7 @@ from crmflow.core.errors import CrmflowError
 from crmflow.core.model import Enrollment, Exit, Moment, Record
 from crmflow.core.settlement import precedence
 from crmflow.core.times import shown
+from crmflow.operations.collecting import paused_collection
 from crmflow.operations.lookup import parse_ref, require_record, require_workflow
 from crmflow.operations.selection import BulkSummary, Choice, Judge, Outcome, Request, read_selection
 from crmflow.operations.settling import Claim, rules_in_force, settle_claims, settle_enrollments
@@ -91,7 +92,7 @@ def bulk_disenroll(
     """Take every record of a selection that is in the workflow out of it, in one transaction; report the other rows."""
     by_hand = Exit(at=moment.at, cause="manual", note=note)
     choice, run = Choice("already_out"), None
-    with store.change():
+    with paused_collection(), store.change():
         target = require_workflow(store, workflow)
         rules = rules_in_force(store)
         for part in read_selection(store, request, target.workflow.type):

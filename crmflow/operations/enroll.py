@@ -7,6 +7,7 @@ from typing import NamedTuple
 from crmflow.core.errors import CrmflowError
 from crmflow.core.model import Enrollment, Moment, Record
 from crmflow.core.times import shown
+from crmflow.operations.collecting import paused_collection
 from crmflow.operations.lookup import parse_ref, require_record, require_workflow
 from crmflow.operations.selection import BulkSummary, Choice, Judge, Outcome, Request, Selected, read_selection
 from crmflow.store import enrollments, records, runs
@@ -60,7 +61,7 @@ def _obstacle(at: datetime, history: Iterable[Enrollment]) -> str | None:
 def bulk_enroll(store: Store, request: Request, workflow: str, moment: Moment) -> BulkSummary:
     """Enroll every record of a selection that can be, in one transaction; every other row is reported."""
     choice, run = Choice("already_in"), None
-    with store.change():
+    with paused_collection(), store.change():
         target = require_workflow(store, workflow)
         for part in read_selection(store, request, target.workflow.type):
             done = choice.take(part, _judge_by(store, part, workflow, moment))

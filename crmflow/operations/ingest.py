@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from crmflow.core.errors import SourceError, UsageError
 from crmflow.core.model import Moment
 from crmflow.operations.absorb import Absorbed, absorb
+from crmflow.operations.collecting import paused_collection
 from crmflow.operations.engines.processes import Processes
 from crmflow.operations.harvest import Task, harvest_packed
 from crmflow.operations.lookup import require_other_file
@@ -114,7 +115,7 @@ def ingest(
     for a directory and `CrmflowError` for the store itself, before anything is read.
     """
     _refuse_what_is_no_log(store, paths)
-    with Processes() as processes:
+    with paused_collection(), Processes() as processes:
         run = _Ingest(store, moment, watcher, processes, piece_size)
         for path in paths:
             try:
