@@ -82,6 +82,15 @@ class Output:
         else:
             self.lines(shown)
 
+    def figures(self, document: object, plain: Table, drawn: Iterable[tuple[str, Table]]) -> None:
+        """Print a document of many figures: on a terminal each under its heading, else all of them as one table."""
+        if self.json or self.csv or not sys.stdout.isatty():
+            self.data(document, plain)
+            return
+        for number, (heading, table) in enumerate(drawn):
+            self.lines(["", heading] if number else [heading])
+            self.table(table.columns, table.rows)
+
     def report(self, document: object, shown: Table | Iterable[str]) -> None:
         """Print what a changing command did: as `data`, but with `--quiet` only the document that `--json` asks for."""
         if self.json or not self.quiet:

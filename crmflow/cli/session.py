@@ -89,6 +89,17 @@ WaitOption = Annotated[
     ),
 ]
 
+MaxExitsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--max-exits",
+        metavar="LIMIT",
+        parser=given,
+        help="Stop, with nothing changed, if more enrollments would end: a number, or a percentage of the active ones.",
+    ),
+]
+ApproveOption = Annotated[bool, typer.Option("--approve", help="Let the run through, whatever the limits.")]
+
 RefArgument = Annotated[
     str,
     typer.Argument(
@@ -105,6 +116,16 @@ FileArgument = Annotated[str, typer.Argument(metavar="FILE", parser=given, help=
 FilesArgument = Annotated[
     list[str], typer.Argument(metavar="FILE", parser=given, help="Files, or - for standard input.")
 ]
+
+
+def time_given(option: str, text: str) -> datetime:
+    """Return the time that an option's text names, in UTC; raises `UsageError` that names the option."""
+    from crmflow.core.times import TimeError, parse_time
+
+    try:
+        return parse_time(text)
+    except TimeError as error:
+        raise _usage(f"{option}: {error.what}", hint=error.hint) from error
 
 
 @dataclass(frozen=True)
@@ -212,6 +233,21 @@ def told_scrubbed(session: Session, *, scrubbed: bool) -> int | None:
     return PARTLY_DONE
 
 
+@contextmanager
+def braked(store: "Store", max_exits: str | None, *, is_approved: bool) -> Iterator[None]:
+    """Keep what the block does only if it ends no more enrollments than it may, or `is_approved`."""
+    from crmflow.core.brake import parse_limit
+    from crmflow.core.errors import CrmflowError
+    from crmflow.operations import brake
+
+    try:
+        limit = None if max_exits is None else parse_limit(max_exits)
+    except CrmflowError as error:
+        raise _usage(f"--max-exits: {error.what}", hint=error.hint) from error
+    with brake.braked(store, limit, is_approved=is_approved):
+        yield
+
+
 def group(name: str | None = None, words: str | None = None) -> typer.Typer:
     """Return a place for commands: the noun before them (`crmflow NAME ...`) or, without a name, none."""
     return typer.Typer(name=name, help=words, no_args_is_help=True)
@@ -280,21 +316,12 @@ def _session(context: typer.Context, options: dict[str, Any]) -> Session:
     return Session(
         db_given=options["db"] or before.db,
         now=now,
-        at=now if at is None else _time(at),
+        at=now if at is None else time_given("--at", at),
         has_at=at is not None,
         dry_run=options.get("dry_run", False),
         wait=options.get("wait", DEFAULT_WAIT),
         output=output,
     )
-
-
-def _time(text: str) -> datetime:
-    from crmflow.core.times import TimeError, parse_time
-
-    try:
-        return parse_time(text)
-    except TimeError as error:
-        raise _usage(f"--at: {error.what}", hint=error.hint) from error
 
 
 def _usage(what: str, *, hint: str | None) -> "UsageError":

@@ -1,14 +1,13 @@
 """Looking after the store: what may be wrong with it, and copies of it that can be relied on."""
 
-import os
 import sqlite3
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from crmflow.core.errors import CrmflowError
-from crmflow.store.connection import Store, sync
-from crmflow.store.faults import explained, system_explained
+from crmflow.store.connection import Store
+from crmflow.store.faults import explained
+from crmflow.store.files import placed
 
 FIXED_SQLITE = (3, 51, 3)
 """The version from which SQLite does not lose a commit when two connections write and checkpoint at one instant."""
@@ -110,43 +109,12 @@ def back_up(store: Store, target: Path, *, overwrite: bool) -> int:
     Others may write meanwhile. Raises `CrmflowError` where something is there already, where `target` is a database in
     use, or the copy is not sound.
     """
-    with system_explained(f"write {target}"):
-        _require_place(target, overwrite=overwrite)
-        with tempfile.TemporaryDirectory(prefix=".crmflow-backup-", dir=target.parent) as directory:
-            copy = Path(directory) / target.name
-            _copy(store, copy)
-            size = copy.stat().st_size
-            if overwrite:
-                copy.replace(target)
-            else:
-                _link(copy, target)
-        sync(target.parent)
-    return size
-
-
-def _require_place(target: Path, *, overwrite: bool) -> None:
-    if os.path.lexists(target) and not overwrite:
-        raise _there_already(target)
-    if not target.parent.is_dir():
-        raise CrmflowError(f"there is no directory {target.parent}", hint="make it first")
-    if target.with_name(f"{target.name}-wal").exists():
-        raise CrmflowError(f"{target} is a database in use: {target.name}-wal is beside it", hint="name another file")
-
-
-def _link(copy: Path, target: Path) -> None:
-    """Give the copy its name, if nobody has taken it meanwhile."""
-    try:
-        target.hardlink_to(copy)
-    except FileExistsError as error:
-        raise _there_already(target) from error
-
-
-def _there_already(target: Path) -> CrmflowError:
-    return CrmflowError(f"{target} is there already", hint="name another file, or replace it with --overwrite")
+    with placed(target, overwrite=overwrite) as copy:
+        _copy(store, copy)
+        return copy.stat().st_size
 
 
 def _copy(store: Store, copy: Path) -> None:
-    os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     target = sqlite3.connect(copy, isolation_level=None)
     try:
         with explained(copy):
@@ -159,4 +127,3 @@ def _copy(store: Store, copy: Path) -> None:
         target.close()
     if not sound or dangling:
         raise CrmflowError("the copy is not sound; nothing was written", hint="look at the store: crmflow doctor")
-    sync(copy)

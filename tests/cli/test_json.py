@@ -224,6 +224,8 @@ def test_bulk(crm: "Crm", command: str, already: str, rows: str) -> None:
         (("status",), "store records workflows rejects"),
         (("doctor",), "store sound findings"),
         (("backup", "copy.db"), "path bytes"),
+        (("report",), "store made_at from to exits_unit lines_unit workflows lines"),
+        (("report", "--out", "report.html"), "path bytes"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
 )

@@ -48,6 +48,7 @@ READS = [
     ("rejects", "list"),
     ("run", "list"),
     ("run", "show", "1"),
+    ("report",),
 ]
 
 

@@ -233,7 +233,7 @@ def test_a_backup_is_a_whole_store_of_its_owner(
         assert programs.must(place, "--db", made.name, "doctor").status == 0
         seen.add(sums.get("lines", 0))
     assert len(seen) > 1, "no copy was made while the log was read"
-    assert not list(place.glob(".crmflow-backup-*"))
+    assert not list(place.glob(".crmflow-*"))
 
 
 def test_a_backup_replaces_only_what_it_may(programs: "Programs", small_world: "World", tmp_path: Path) -> None:
