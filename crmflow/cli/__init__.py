@@ -102,11 +102,14 @@ def _show_wrong_usage(error: "typer.TyperException") -> int:
 
 
 def _show(error: "CrmflowError") -> int:
-    from crmflow.core.errors import DefinitionsError
+    from crmflow.core.errors import DefinitionsError, GuardError
 
     output = Output()
     if isinstance(error, DefinitionsError):
         for complaint in error.complaints:
             output.say(str(complaint))
+    if isinstance(error, GuardError):
+        for line in error.details:
+            output.say(line)
     output.error(error.what, error.hint)
     return error.exit_status

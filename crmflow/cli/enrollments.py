@@ -8,11 +8,14 @@ import typer
 from crmflow.cli.render import Table
 from crmflow.cli.session import (
     PARTLY_DONE,
+    ApproveOption,
     FileArgument,
+    MaxExitsOption,
     RefArgument,
     RequiredWorkflowOption,
     Session,
     WorkflowOption,
+    braked,
     changes,
     given,
     group,
@@ -107,6 +110,8 @@ def bulk_disenroll(
     column: ColumnOption = None,
     all_or_nothing: AllOrNothingOption = False,
     note: NoteOption = None,
+    max_exits: MaxExitsOption = None,
+    approve: ApproveOption = False,
 ) -> int | None:
     """Take every record that a file lists out of a workflow.
 
@@ -115,7 +120,7 @@ def bulk_disenroll(
     from crmflow.operations import disenroll as operation
     from crmflow.operations.selection import Request
 
-    with session.changing() as store:
+    with session.changing() as store, braked(store, max_exits, is_approved=approve):
         request = Request(file, column, all_or_nothing)
         summary = operation.bulk_disenroll(store, request, workflow, session.moment, note=note)
     return _show_bulk(session, file, summary.as_json(), hindrances=("unknown", "invalid"))

@@ -7,8 +7,11 @@ import typer
 from crmflow.cli.render import Table
 from crmflow.cli.session import (
     PARTLY_DONE,
+    ApproveOption,
     FilesArgument,
+    MaxExitsOption,
     Session,
+    braked,
     changes,
     given,
     group,
@@ -32,7 +35,13 @@ _COUNTS = ("lines", "rejected", "without_effect", "unmatched", "considered", "ex
 
 @changes(app, "ingest", example="crmflow ingest /var/log/crm/events.jsonl\nzcat old.jsonl.gz | crmflow ingest -")
 def ingest(
-    session: Session, files: FilesArgument, *, format_: FormatOption = None, from_start: FromStartOption = False
+    session: Session,
+    files: FilesArgument,
+    *,
+    format_: FormatOption = None,
+    from_start: FromStartOption = False,
+    max_exits: MaxExitsOption = None,
+    approve: ApproveOption = False,
 ) -> int | None:
     """Read what is new in these logs, and end enrollments.
 
@@ -44,7 +53,11 @@ def ingest(
     if format_ not in {None, *FORMATS}:
         raise UsageError(f"unknown format {format_!r}", hint=f"one of {', '.join(FORMATS)}")
     output = session.output
-    with session.changing() as store, output.progress("reading", total_bytes(files)) as progress:
+    with (
+        session.changing() as store,
+        output.progress("reading", total_bytes(files)) as progress,
+        braked(store, max_exits, is_approved=approve),
+    ):
         watcher = operation.Watcher(progress.advance, output.say)
         summary = operation.ingest(store, files, session.moment, watcher, from_start=from_start)
     for fault in summary.faults:

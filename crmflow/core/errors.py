@@ -43,9 +43,14 @@ class UsageError(CrmflowError):
 
 
 class GuardError(CrmflowError):
-    """A guard stopped the run before anything was changed (exit status 4)."""
+    """A guard stopped the run before anything was changed (exit status 4); `details` says what it saw, in lines."""
 
     exit_status = 4
+
+    def __init__(self, what: str, *, hint: str | None = None, details: tuple[str, ...] = ()) -> None:
+        """Take the sentence, what to do, and the lines to show before them."""
+        super().__init__(what, hint=hint)
+        self.details = details
 
 
 class BusyError(CrmflowError):

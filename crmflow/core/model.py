@@ -80,13 +80,18 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Workflow(msgspec.Struct, frozen=True):
-    """A named definition for one type of record."""
+    """A named definition for one type of record.
+
+    `max_exits_per_run` is the most exits that a run may bring without being approved: a number, or a percentage of the
+    active enrollments (`10%`).
+    """
 
     workflow: str
     type: RecordType
     description: str = ""
     steps: tuple[Step, ...] = ()
     disenrollment_triggers: tuple[Trigger, ...] = ()
+    max_exits_per_run: int | str | UnsetType = UNSET
 
 
 class Definition(msgspec.Struct, frozen=True):

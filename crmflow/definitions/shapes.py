@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from crmflow.core.brake import LARGEST_LIMIT, PERCENTAGE_PATTERN
 from crmflow.core.errors import CrmflowError
 from crmflow.core.times import DURATION_PATTERN, LONGEST_DURATION, parse_duration
 from crmflow.definitions.nodes import SHOWN_LENGTH, Listing, Mapping, Node, Refused, Report, Value, shown
@@ -121,6 +122,28 @@ class Duration(msgspec.Struct, frozen=True):
             "allOf": [{"pattern": f"^0*({bounded})$"}],
             "examples": ["0d", "4h", "3d", "2w"],
         }
+
+
+class Share(msgspec.Struct, frozen=True):
+    """A number from 0 up, or a percentage."""
+
+    noun: str
+    about: str
+
+    def read(self, node: Node, report: Report) -> object:
+        """Return the number, or the percentage as text."""
+        value = node.value if isinstance(node, Value) else None
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_LIMIT:
+            return value
+        if isinstance(value, str) and re.fullmatch(PERCENTAGE_PATTERN, value):
+            return value
+        refuse(self.noun, node, report, "write a number, or a percentage of the active ones: 500, 10%")
+        return None
+
+    def schema(self) -> JsonSchema:
+        """Return either."""
+        number: JsonSchema = {"type": "integer", "minimum": 0, "maximum": LARGEST_LIMIT}
+        return {"description": self.about, "anyOf": [number, {"type": "string", "pattern": PERCENTAGE_PATTERN}]}
 
 
 class AnyScalar(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from crmflow.definitions.shapes import (
     Listed,
     OneOrMany,
     Shape,
+    Share,
     Text,
     Word,
 )
@@ -189,6 +190,13 @@ WORKFLOW = Keyed(
         ),
         "disenrollment_triggers": Key(
             Listed(noun="disenrollment_triggers", about="What ends an enrollment; each of them alone.", item=_TRIGGER)
+        ),
+        "max_exits_per_run": Key(
+            Share(
+                noun="max_exits_per_run",
+                about="The most enrollments that a run may end without being approved: a number, or a percentage of the"
+                " active ones (10%).",
+            )
         ),
     },
     rules=(_TriggersOfType(),),

@@ -48,6 +48,7 @@ class Store:
         self._connection = connection
         self._lock = WriteLock(path, wait=wait)
         self.is_rehearsal = False
+        self._is_whole = False
         self.outcome = NOTHING_CHANGED
 
     def __enter__(self) -> Self:
@@ -121,7 +122,7 @@ class Store:
 
         Raises `BusyError` where the lock can't be had, `CrmflowError` where SQLite fails.
         """
-        if self.is_rehearsal:
+        if self._is_whole:
             yield
             return
         with self._lock.held(self.outcome), explained(self.path, self.outcome), self._transaction():
@@ -129,14 +130,24 @@ class Store:
             self._commit()
 
     @contextmanager
-    def rehearsal(self) -> Iterator[None]:
-        """Let everything in the block happen, every `change` of it in one transaction, and keep nothing of it."""
-        with self._lock.held(self.outcome), explained(self.path, self.outcome), self._transaction():
-            self.is_rehearsal = True
+    def whole(self) -> Iterator[None]:
+        """Make every `change` in the block part of one transaction: all of them are kept at its end, or nothing."""
+        with self.change():
+            was_whole, self._is_whole = self._is_whole, True
             try:
                 yield
             finally:
-                self.is_rehearsal = False
+                self._is_whole = was_whole
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Let everything in the block happen, every `change` of it in one transaction, and keep nothing of it."""
+        with self._lock.held(self.outcome), explained(self.path, self.outcome), self._transaction():
+            self.is_rehearsal = self._is_whole = True
+            try:
+                yield
+            finally:
+                self.is_rehearsal = self._is_whole = False
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

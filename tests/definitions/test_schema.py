@@ -65,6 +65,7 @@ def documents(draw: st.DrawFn) -> Json:
     )
     optional = {
         "description": texts,
+        "max_exits_per_run": st.integers(0, 10**9 - 1) | st.integers(0, 100).map("{}%".format),
         "steps": st.lists(step, max_size=3, unique_by=lambda each: each["name"]),
         "disenrollment_triggers": st.lists(triggers(record_type), max_size=3),
     }
