@@ -3,7 +3,7 @@
 The order of `TRIGGERS` is SPEC's, and decides between triggers that match at the same moment.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -69,7 +69,8 @@ NAMING_WORKFLOW = frozenset({"link_clicked", "step_completed"})
 _FACETED = frozenset({"field_updated", *STATUS_EVENTS})
 """Types of events that may go by more than one name."""
 
-REMEMBERED_ADDRESSES = 10_000
+REMEMBERED = 10_000
+"""Of how many pages, and of how many updates, it is remembered who wants them."""
 
 
 def facets(event: Event) -> tuple[Event, ...]:
@@ -144,6 +145,7 @@ class Rules:
                 self._of_workflow.setdefault((name, trigger.trigger), []).append(trigger)
                 pages += [(compile_pattern(text), name) for text in trigger.url]
         self._wanting_page = _wanting_pages(pages)
+        self._decided: dict[Hashable, Mapping[str, str]] = {}
         self._faceted = {name for name, word in self._of_workflow if word in _FACETED}
         self._having = {
             word: frozenset(name for name, its_word in self._of_workflow if its_word == word) for word in TRIGGERS
@@ -176,7 +178,7 @@ class Rules:
                 name = event.workflow or ""
                 return (name,) if (name, event.type) in self._of_workflow else ()
             case "field_updated" | "deal_won" | "deal_lost":
-                return {name for name in self._faceted if self._decisive(name, event)}
+                return self._deciding(event)
             case _:
                 return self._having.get(event.type, ())
 
@@ -188,11 +190,29 @@ class Rules:
         return Exit(
             at=event.at,
             cause="trigger",
-            trigger=self._decisive(name, event) if event.type in _FACETED else event.type,
+            trigger=self._deciding(event)[name] if event.type in _FACETED else event.type,
             event_id=event.id,
             event_type=event.type,
             line=event.line,
         )
+
+    def _deciding(self, event: Event) -> Mapping[str, str]:
+        """Return the workflows that an update would end, each with the word of the trigger; it remembers them."""
+        is_change = event.value is UNSET or event.old is UNSET or not is_same(event.old, event.value)
+        meaning = (
+            event.record_type,
+            event.type,
+            event.field,
+            written(event.value) if event.value is not UNSET else UNSET,
+            is_change,
+        )
+        if (found := self._decided.get(meaning)) is None:
+            names = (name for name in self._faceted if self.workflows[name].type == event.record_type)
+            found = {name: word for name in names if (word := self._decisive(name, event))}
+            if len(self._decided) == REMEMBERED:
+                self._decided.clear()
+            self._decided[meaning] = found
+        return found
 
     def _decisive(self, name: str, event: Event) -> str | None:
         """Return the word of the first of a workflow's triggers that takes an event under one of its names."""
@@ -225,7 +245,7 @@ def _wanting_pages(pages: Sequence[tuple[UrlPattern, str]]) -> Callable[[str], f
     """Return what tells which workflows want a visit; it remembers, because a log names few pages many times."""
     patterns = PatternSet([pattern for pattern, _ in pages])
 
-    @lru_cache(maxsize=REMEMBERED_ADDRESSES)
+    @lru_cache(maxsize=REMEMBERED)
     def wanting(address: str) -> frozenset[str]:
         return frozenset(pages[number][1] for number in patterns.matching(address))
 

@@ -48,9 +48,9 @@ def test_plain_scalars_are_read_as_json_reads_them(read: Read, written: str, mea
 def test_keys_are_always_text(complaints: Complaints) -> None:
     """A key that YAML 1.1 would turn into a boolean or a number is named as it was written."""
     assert complaints(f"{HEAD}on: a\n1: b\n12:30: c\n") == [
-        "3:1: a workflow has no key 'on' (known: workflow, type, description, steps, disenrollment_triggers, max_exits_per_run)",
-        "4:1: a workflow has no key '1' (known: workflow, type, description, steps, disenrollment_triggers, max_exits_per_run)",
-        "5:1: a workflow has no key '12:30' (known: workflow, type, description, steps, disenrollment_triggers, max_exits_per_run)",
+        "3:1: a workflow has no key 'on' (" + KNOWN,
+        "4:1: a workflow has no key '1' (" + KNOWN,
+        "5:1: a workflow has no key '12:30' (" + KNOWN,
     ]
 
 
@@ -74,6 +74,7 @@ def test_a_file_may_come_from_any_editor(read: Read, content: bytes) -> None:
 
 EMPTY = "1:1: no workflow in this file (begin with workflow: NAME and type: TYPE)"
 WIDE = "1:1: UTF-16 or UTF-32, not UTF-8 (convert it: iconv -f UTF-16 -t UTF-8)"
+KNOWN = "known: workflow, type, description, steps, disenrollment_triggers, max_exits_per_run)"
 KEYS = "a mapping with the keys workflow, type, description, steps, disenrollment_triggers, max_exits_per_run"
 
 
