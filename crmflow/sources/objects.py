@@ -1,11 +1,12 @@
 """One line of JSON, understood strictly: what Python's `json` lets pass and a store can't keep is refused.
 
 Refused are NaN and Infinity, numbers that become infinite, integers of thousands of digits, duplicate keys at any
-depth, nesting that exhausts the stack, invalid UTF-8, and two objects on a line.
+depth, nesting beyond a hundred levels, invalid UTF-8, and two objects on a line.
 """
 
 import json
 import math
+import re
 from collections import Counter
 from typing import Any
 
@@ -13,7 +14,11 @@ from crmflow.core.model import Scalar
 
 SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**63 - 1
+DEEPEST = 100
+"""How many levels of brackets a line may have: a fixed number, because the stack is not always equally deep."""
 _MOST_DIGITS = 4300
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
 _SHOWN_CHARACTERS = 80
 
 
@@ -23,17 +28,31 @@ class LineError(Exception):
 
 def read_object(line: bytes) -> dict[str, Any]:
     """Return the JSON object that a line holds; raises `LineError` for anything else."""
+    if may_be_deep(line) and _is_deep(line):
+        raise LineError(f"nested more than {DEEPEST} levels deep")
     try:
         found = _decoder.decode(line.decode())
     except UnicodeDecodeError as error:
         raise LineError(f"invalid UTF-8 at byte {error.start + 1} of the line") from error
     except json.JSONDecodeError as error:
         raise LineError(_why_no_json(error)) from error
-    except RecursionError as error:
-        raise LineError("nested too deeply") from error
     if not isinstance(found, dict):
         raise LineError("expected one JSON object per line")
     return found
+
+
+def may_be_deep(line: bytes) -> bool:
+    """Tell, at a glance, whether a line has more brackets than it may have levels."""
+    return line.count(b"[") + line.count(b"{") > DEEPEST
+
+
+def _is_deep(line: bytes) -> bool:
+    depth = 0
+    for bracket in _BRACKET.finditer(_STRING.sub(b"", line)):
+        depth += 1 if bracket[0] in b"[{" else -1
+        if depth > DEEPEST:
+            return True
+    return False
 
 
 def read_scalar(name: str, value: object) -> Scalar:

@@ -20,7 +20,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from crmflow.core.model import RecordType
 from crmflow.sources.logs import MAX_LINE_BYTES
-from crmflow.sources.objects import LARGEST_INTEGER, SMALLEST_INTEGER
+from crmflow.sources.objects import LARGEST_INTEGER, SMALLEST_INTEGER, may_be_deep
 
 _Text = Annotated[str, Meta(min_length=1)]
 _Name = _Text | int | None
@@ -79,7 +79,7 @@ def ordinary(data: bytes, lines: Sequence[bytes]) -> list[Line | None]:
 
 def _is_sound(text: bytes, found: Line) -> bool:
     """Tell whether a line has each of its keys once, those that are unknown to us included, and nothing odd."""
-    if b"\\u0000" in text or _LONG_FRACTION.search(text) or len(text) > MAX_LINE_BYTES:
+    if b"\\u0000" in text or _LONG_FRACTION.search(text) or len(text) > MAX_LINE_BYTES or may_be_deep(text):
         return False
     quotes = _quote_count(text)
     if quotes == _quote_count(_encode(found)):

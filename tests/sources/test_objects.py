@@ -46,9 +46,18 @@ def test_a_line_that_is_no_strict_json_object_is_refused_with_its_reason(line: b
 def test_deep_nesting_is_refused_at_once(opening: bytes) -> None:
     """A hundred thousand levels cost no more than a moment and no stack."""
     began = time.process_time()
-    with pytest.raises(LineError, match="nested too deeply"):
+    with pytest.raises(LineError, match="nested more than 100 levels deep"):
         read_object(b'{"a":' + opening * 100_000)
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_a_hundred_levels_are_read(opening: bytes, closing: bytes) -> None:
+    """The limit is a number, the same however deep the stack is, and brackets inside of text do not count."""
+    text = b'{"b":"' + b"[{" * 200 + rb"\"{" + b'","a":'
+    assert read_object(text + opening * 98 + b"[1]" + closing * 98 + b"}")
+    with pytest.raises(LineError, match="nested more than 100 levels deep"):
+        read_object(text + opening * 99 + b"[1]" + closing * 99 + b"}")
 
 
 json_values = st.recursive(
