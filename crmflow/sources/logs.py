@@ -19,7 +19,7 @@ from crmflow.core.errors import SourceError
 from crmflow.sources.inputs import BOM, STANDARD_INPUT, UTF16_BOMS, Input, open_input
 from crmflow.sources.readings import MIB, Prefix, Reading
 
-PIECE_SIZE = 4 * MIB
+PIECE_SIZE = 2 * MIB
 MOST_LINES = 100_000
 """A piece holds no more lines: a megabyte of tiny lines would become a hundred megabytes of rejects."""
 MAX_LINE_BYTES = MIB

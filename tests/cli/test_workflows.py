@@ -199,5 +199,6 @@ def test_the_schema_is_for_editors(bare: "Crm") -> None:
     """`workflow schema` prints a JSON Schema, without a store and with or without `--json`."""
     schema = json.loads(bare("workflow", "schema").stdout)
     assert schema["$schema"].startswith("http://json-schema.org/")
-    assert set(schema["properties"]) == {"workflow", "type", "description", "steps", "disenrollment_triggers"}
+    keys = {"workflow", "type", "description", "steps", "disenrollment_triggers", "max_exits_per_run"}
+    assert set(schema["properties"]) == keys
     assert bare.json("workflow", "schema") == schema

@@ -49,6 +49,6 @@ def test_memory_does_not_grow_with_the_log(
             file.write(block)
     status, peak = peak_memory(directory, program_environment, "ingest long.jsonl")
     assert status == 3
-    assert peak < 200 * MB
+    assert peak < 200 * MB, peak
     assert peak_memory(directory, program_environment, "ingest long.jsonl")[0] == 0
     log.unlink()
