@@ -256,7 +256,9 @@ class _Ingest:
         return self._run
 
     def _reading(self, log: Log, known: KnownLog | None, offset: int) -> tuple[int, ReadSource]:
-        if log.path not in self._readings:
+        if (
+            log.path not in self._readings or self._readings[log.path][1].to_offset != offset
+        ):  # another run read between
             number = logs.add_reading(
                 self._store, self._number(), log.path, log=known.id if known else None, offset=offset
             )
