@@ -43,7 +43,7 @@ def settle(enrolled_at: datetime, exits: Iterable[Exit]) -> Exit | None:
 
 
 class Decision(NamedTuple):
-    """How an enrollment stands: its exit (None: active), its last step, and the steps told that count."""
+    """How an enrollment stands: its exit (None: active), its last step, and the steps that are new and count."""
 
     exit: Exit | None
     last_step: Completion | None
@@ -59,14 +59,21 @@ def decide(
 ) -> Decision:
     """Settle an enrollment anew with exits and completed steps that are newly told; `known` are the steps before them.
 
-    The exit that stands so far stays the same object where none of the new ones comes before it.
+    The exit that stands so far stays the same object where none of the new ones comes before it. A step that is known
+    already is not new, however often it is told.
     """
     within = [each for each in told if each.at >= enrollment.enrolled_at]
     by_completion = [exit_ for each in within if (exit_ := completion_exit(steps, each))]
     so_far = [enrollment.exit] if enrollment.exit else []
     standing = settle(enrollment.enrolled_at, [*so_far, *exits, *by_completion])
-    counting = [each for each in within if is_before(each, standing)]
+    before = {_identity(each) for each in known}
+    counting = [each for each in within if is_before(each, standing) and _identity(each) not in before]
     return Decision(standing, last_completion(steps, [*known, *counting], standing), counting)
+
+
+def _identity(completion: Completion) -> tuple[str, datetime, str | None]:
+    """Return what makes two completions the same one; where in a log they are told does not."""
+    return completion.step, completion.at, completion.event_id or None
 
 
 def completion_exit(steps: tuple[Step, ...], completion: Completion) -> Exit | None:

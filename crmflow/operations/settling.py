@@ -83,7 +83,11 @@ def settle_claims(store: Store, origin: Origin, rules: Rules, claims: Claims) ->
 def settle_enrollments(
     store: Store, origin: Origin, rules: Rules, concerned: Sequence[Enrollment], claims: Mapping[int, Claim]
 ) -> Settled:
-    """Settle enrollments by what is newly told about each, by its number, and write what changes; inside a change."""
+    """Settle enrollments by what is newly told about each, by its number, and write what changes; inside a change.
+
+    One that nothing new is told about stays as it is, also where a definition in force since would see its steps in
+    another order: how events are split over runs must make no difference.
+    """
     if not concerned:
         return Settled()
     known = enrollments.completions(store, claims)
@@ -92,6 +96,8 @@ def settle_enrollments(
         workflow, claim = rules.workflows.get(each.workflow), claims[each.id]
         steps = workflow.steps if workflow else ()
         decision = decide(each, steps, claim.exits, known.get(each.id, ()), claim.completed)
+        if decision.exit is each.exit and not decision.completed:
+            continue
         last = decision.last_step
         outcome = Outcome(each, decision.exit, last, None if last is None else place(steps, last))
         decided.append((outcome, decision.completed))

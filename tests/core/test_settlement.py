@@ -211,3 +211,13 @@ def test_a_standing_exit_stays_the_same_object(offered: list[Exit], told: list[C
     again = decide(_enrolled(first.exit), STEPS, offered, first.completed, told)
     assert again.exit is first.exit
     assert again.last_step == first.last_step
+
+
+@given(completions, many_exits)
+def test_a_step_told_again_is_not_new(told: Completion, candidates: list[Exit]) -> None:
+    """What is known already changes nothing, wherever in a log it is told once more."""
+    first = decide(_enrolled(), STEPS, candidates, told=[told])
+    again = msgspec.structs.replace(told, line=7, position=1)
+    decision = decide(_enrolled(first.exit), STEPS, candidates, known=first.completed, told=[again])
+    assert decision.exit is first.exit
+    assert not decision.completed

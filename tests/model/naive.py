@@ -450,14 +450,12 @@ class Naive:
         names = [each["name"] for each in self.workflows[workflow].get("steps", [])]
         if step not in names:
             return
-        for each in self.history(record, workflow):
-            each.tell(Told(step, names.index(step), at, named["id"] if named else None))
-        self._claim(record, workflow, Exit(at, "completed", None, named) if step == names[-1] else None)
+        told = Told(step, names.index(step), at, named["id"] if named else None)
+        self._claim(record, workflow, Exit(at, "completed", None, named) if step == names[-1] else None, told)
 
-    def _claim(self, record: Record, workflow: str, exit_: Exit | None) -> None:
+    def _claim(self, record: Record, workflow: str, exit_: Exit | None, told: Told | None = None) -> None:
         for each in self.history(record, workflow):
-            each.exits += [exit_] if exit_ else []
-            each.settle(self.workflows.get(workflow, {}).get("steps", []))
+            each.take(self.workflows.get(workflow, {}).get("steps", []), exit_, told)
 
     # --- what is said ---
 

@@ -124,12 +124,18 @@ class Enrollment:
         """Return the exit that stands: the earliest."""
         return min((each for each in self.exits if each.at >= self.at), key=lambda each: each.order, default=None)
 
-    def tell(self, told: Told) -> None:
-        """Take in a completed step; told twice it is completed once."""
-        if told.at >= self.at and told._replace(place=0) not in [each._replace(place=0) for each in self.steps]:
-            self.steps.append(told)
+    def take(self, steps: list[Json], exit_: Exit | None = None, told: Told | None = None) -> None:
+        """Take in an exit and a completed step; what changes nothing is nothing, also where steps go otherwise now."""
+        before, is_new = self.exit, told is not None and told.at >= self.at and not self._knows(told)
+        self.steps += [told] if told and is_new else []
+        self.exits += [exit_] if exit_ else []
+        if self.exit != before or (is_new and told and _is_before(told.at, self.exit)):
+            self._settle(steps)
 
-    def settle(self, steps: list[Json]) -> None:
+    def _knows(self, told: Told) -> bool:
+        return told._replace(place=0) in [each._replace(place=0) for each in self.steps]
+
+    def _settle(self, steps: list[Json]) -> None:
         """Find the furthest step completed before the exit, by the definition in force."""
         places = {step["name"]: place for place, step in enumerate(steps)}
         counting = [each for each in self.steps if _is_before(each.at, self.exit)]
