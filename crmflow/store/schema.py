@@ -7,6 +7,9 @@ The truth and what is derived from it:
   a prospect has or had.
 - `definition` keeps every version of a workflow; `workflow.definition_id` is the one in force (null: removed).
 - `enrollment` carries its state and the exit that stands; `exit` also keeps those that were superseded.
+- `run.undone_by_run_id` tells of what was undone; a run without it stands. An exit that stands again after it was
+  superseded is `restored`; an enrollment that an undone run began is withdrawn. `retraction` names events that count
+  no more, by their identity.
 - `log` is a file that is known by its content, `reading` what one run read of it, `reject` a line not understood.
 
 Times are text of a fixed width in UTC, so that they sort. The views `records`, `enrollments` and `exits` are for
@@ -211,6 +214,37 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         JOIN record ON record.id = enrollment.record_id
         LEFT JOIN reading ON reading.id = exit.reading_id
         """,
+    ),
+    "002_taking_back": (
+        "ALTER TABLE run ADD COLUMN undone_by_run_id INTEGER REFERENCES run (id)",
+        "CREATE INDEX undone_run ON run (undone_by_run_id) WHERE undone_by_run_id IS NOT NULL",
+        "ALTER TABLE exit ADD COLUMN restored_run_id INTEGER REFERENCES run (id)",
+        "ALTER TABLE enrollment ADD COLUMN waiting_since TEXT",
+        """
+        CREATE TABLE withdrawn_enrollment (
+            id INTEGER PRIMARY KEY,
+            record_id INTEGER NOT NULL REFERENCES record (id),
+            workflow_id INTEGER NOT NULL REFERENCES workflow (id),
+            enrolled_at TEXT NOT NULL,
+            run_id INTEGER NOT NULL REFERENCES run (id),
+            withdrawn_run_id INTEGER NOT NULL REFERENCES run (id)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE retraction (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            identity TEXT NOT NULL,
+            because TEXT NOT NULL,
+            record_id INTEGER REFERENCES record (id),
+            event_type TEXT,
+            event_at TEXT,
+            source TEXT,
+            line INTEGER,
+            run_id INTEGER NOT NULL REFERENCES run (id),
+            taken_back_run_id INTEGER REFERENCES run (id)
+        ) STRICT
+        """,
+        "CREATE INDEX retraction_in_force ON retraction (identity) WHERE taken_back_run_id IS NULL",
     ),
 }
 """Every migration in order: its name, and the statements that it runs in one transaction."""
