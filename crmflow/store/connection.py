@@ -33,6 +33,9 @@ _PRAGMAS = (
     "PRAGMA cache_size = -65536",
     "PRAGMA wal_autocheckpoint = 16384",
 )
+_BESIDE = ("-journal", "-wal", "-shm", ".lock")
+"""What the names of the files that lie beside a store end with."""
+
 Row = tuple[Any, ...]
 
 
@@ -80,6 +83,12 @@ class Store:
             return Path(path).samefile(self.path)
         except OSError:
             return False
+
+    def owns(self, path: str) -> bool:
+        """Tell whether a path leads to this store's file or to one that lies beside it for it; nothing is opened."""
+        here = self.path.resolve()
+        beside = [here.with_name(here.name + suffix) for suffix in _BESIDE]
+        return self.is_at(path) or Path(path).resolve() in beside
 
     def shown(self, run: int | None) -> int | None:
         """Return the number of a run that is kept; None for none, and in a rehearsal."""

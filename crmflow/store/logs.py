@@ -1,10 +1,13 @@
 """Logs known by their content, what each run read of them, and the lines that were not understood."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from crmflow.core.model import Reject
+from crmflow.core.times import from_stored
 from crmflow.store.connection import Row, Store
+from crmflow.store.faults import kept
 
 
 class KnownLog(NamedTuple):
@@ -15,6 +18,22 @@ class KnownLog(NamedTuple):
     length: int
     next_line: int
     fingerprint: str
+
+
+class StandingReading(NamedTuple):
+    """What an ingest that was not undone read of a source: bytes `from_offset` to `to_offset` (decompressed).
+
+    `log` is the number of the log, None for what can't be known again; `path` is the source as the user named it;
+    `now` is the clock's time when it was read.
+    """
+
+    id: int
+    run: int
+    log: int | None
+    path: str
+    from_offset: int
+    to_offset: int
+    now: datetime
 
 
 class KeptReject(NamedTuple):
@@ -45,6 +64,29 @@ def get(store: Store, log: int) -> KnownLog:
     """Return a log by its number."""
     [row] = store.rows(f"SELECT {_COLUMNS} FROM log WHERE id = ?", [log])
     return KnownLog(*row)
+
+
+def first_lines(store: Store) -> dict[int, str]:
+    """Return the digest of every log's first line, by the log's number."""
+    return dict(store.rows("SELECT id, first_line FROM log ORDER BY id"))
+
+
+def standing_readings(store: Store) -> list[StandingReading]:
+    """Return what ingests read that were not undone, in the order of their reading."""
+    rows = store.rows(
+        "SELECT reading.id, run_id, log_id, path, from_offset, to_offset, started_at FROM reading"
+        " JOIN run ON run.id = run_id WHERE command = 'ingest' AND undone_by_run_id IS NULL AND to_offset > from_offset"
+        " ORDER BY reading.id"
+    )
+    return [
+        StandingReading(number, run, log, path, start, end, kept(from_stored, started_at))
+        for number, run, log, path, start, end, started_at in rows
+    ]
+
+
+def rejected_lines(store: Store) -> set[tuple[int, int]]:
+    """Return the lines that are kept as rejects, each as the number of the reading that met it and of the line."""
+    return {(reading, line) for reading, line in store.rows("SELECT reading_id, line FROM reject")}
 
 
 def add(store: Store, path: str, first_line: str) -> int:
@@ -82,7 +124,7 @@ def save_rejects(store: Store, reading: int, rejects: Iterable[Reject]) -> None:
     rejects = list(rejects)
     if not rejects:
         return
-    kept = {
+    known = {
         offset
         for (offset,) in store.rows(
             "SELECT offset FROM reject JOIN reading ON reading.id = reading_id WHERE offset BETWEEN ? AND ?"
@@ -92,7 +134,7 @@ def save_rejects(store: Store, reading: int, rejects: Iterable[Reject]) -> None:
     }
     store.execute_many(
         "INSERT INTO reject (reading_id, line, offset, reason, text) VALUES (?, ?, ?, ?, ?)",
-        ((reading, each.line, each.offset, each.reason, each.text) for each in rejects if each.offset not in kept),
+        ((reading, each.line, each.offset, each.reason, each.text) for each in rejects if each.offset not in known),
     )
 
 

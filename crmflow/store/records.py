@@ -101,6 +101,17 @@ def names(store: Store, kind: RecordType) -> Iterator[str]:
             yield email
 
 
+def names_of(store: Store, numbers: Iterable[int]) -> set[str]:
+    """Return all that these records go by: keys and, of prospects, emails that they have or once had."""
+    wanted = array(numbers)
+    rows = store.rows(
+        "SELECT key FROM record WHERE id IN (SELECT value FROM json_each(?)) AND key IS NOT NULL"
+        " UNION SELECT address FROM email WHERE record_id IN (SELECT value FROM json_each(?))",
+        [wanted, wanted],
+    )
+    return {name for (name,) in rows}
+
+
 def add(store: Store, run: int, records: Sequence[NewRecord], moment: Moment) -> None:
     """Add records whose keys are new."""
     at = stored(moment.at)

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from crmflow.core.model import Moment
-from crmflow.core.times import shorten, stored
+from crmflow.core.times import from_stored, shorten, stored
 from crmflow.store.connection import Store
 from crmflow.store.faults import kept
 
@@ -28,6 +29,14 @@ def listed(store: Store, *, limit: int | None = None) -> list[dict[str, Any]]:
     """Return the runs, newest first, each with its summary."""
     rows = store.rows(f"{_SELECT} ORDER BY id DESC LIMIT ?", [-1 if limit is None else limit])
     return [_run(*row) for row in rows]
+
+
+def standing(store: Store, command: str) -> list[tuple[int, datetime]]:
+    """Return number and time (the clock's) of the runs of a command that were not undone, the oldest first."""
+    rows = store.rows(
+        "SELECT id, started_at FROM run WHERE command = ? AND undone_by_run_id IS NULL ORDER BY id", [command]
+    )
+    return [(number, kept(from_stored, started_at)) for number, started_at in rows]
 
 
 def get(store: Store, run: int) -> dict[str, Any] | None:
