@@ -30,7 +30,17 @@ FormatOption = Annotated[
 JsonLinesOption = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines, one for each reject.")]
 FromStartOption = Annotated[bool, typer.Option("--from-start", help="Read everything again, not only what is new.")]
 
-_COUNTS = ("lines", "rejected", "without_effect", "unmatched", "considered", "exits", "moved", "incomplete")
+_COUNTS = (
+    "lines",
+    "rejected",
+    "without_effect",
+    "unmatched",
+    "considered",
+    "retracted",
+    "exits",
+    "moved",
+    "incomplete",
+)
 
 
 @changes(app, "ingest", example="crmflow ingest /var/log/crm/events.jsonl\nzcat old.jsonl.gz | crmflow ingest -")
@@ -67,7 +77,9 @@ def ingest(
     document = summary.as_json()
     unknown = sum(summary.unknown_types.values())
     shown = [
-        f"{document[name]} {name.replace('_', ' ')}" for name in _COUNTS if document[name] or name in {"lines", "exits"}
+        f"{document[name]} {name.replace('_', ' ')}"
+        for name in _COUNTS
+        if document.get(name) or name in {"lines", "exits"}
     ]
     output.report(document, [", ".join([*shown, *([f"{unknown} of unknown type"] if unknown else [])])])
     if summary.rejected:

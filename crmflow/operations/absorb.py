@@ -10,31 +10,38 @@ from typing import NamedTuple
 from crmflow.core.model import EMAIL_FIELD, Bounce, Event, FieldChange, RecordType
 from crmflow.core.triggers import NAMING_WORKFLOW, Rules, field_change
 from crmflow.operations.settling import Settled, settle_events
-from crmflow.store import fields, records
+from crmflow.store import fields, records, retractions
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
 
 
 class Absorbed(NamedTuple):
-    """What became of events that are wanted: SPEC 5's two classes of them, and the enrollments that changed."""
+    """What became of events that are wanted: SPEC 5's two classes of them, and the enrollments that changed.
+
+    Of those considered `retracted` are events that count no more.
+    """
 
     unmatched: int
     considered: int
     exits: int
     moved: int
+    retracted: int
 
 
 def absorb(store: Store, origin: Origin, rules: Rules, events: Sequence[Event]) -> Absorbed:
     """Take events in, inside a change; the state that results does not depend on their order."""
-    considered = exits = moved = 0
+    considered = exits = moved = ignored = 0
     for part in _parts(events):
         located = _locate(store, rules, part)
+        considered += len(located)
+        if retracted := retractions.among(store, [event for _, event in located]):
+            located = [each for number, each in enumerate(located) if number not in retracted]
+            ignored += len(retracted)
         keep_facts(store, origin.run, located)
         settled = settle_events(store, origin, rules, located)
-        considered += len(located)
         exits += settled.exits
         moved += settled.moved
-    return Absorbed(len(events) - considered, considered, exits, moved)
+    return Absorbed(len(events) - considered, considered, exits, moved, ignored)
 
 
 def keep_facts(store: Store, run: int, located: Iterable[tuple[int, Event]], *, is_by_hand: bool = False) -> None:

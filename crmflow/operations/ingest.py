@@ -47,7 +47,10 @@ class ReadSource:
 
 @dataclass
 class Summary:
-    """What became of every line that a run read: SPEC 7's JSON of `ingest`, and the sources that could not be read."""
+    """What became of every line that a run read: SPEC 7's JSON of `ingest`, and the sources that could not be read.
+
+    Of the lines considered `retracted` are events that count no more.
+    """
 
     run: int | None = None
     lines: int = 0
@@ -56,6 +59,7 @@ class Summary:
     without_effect: int = 0
     unmatched: int = 0
     considered: int = 0
+    retracted: int = 0
     exits: int = 0
     moved: int = 0
     incomplete: int = 0
@@ -72,6 +76,7 @@ class Summary:
         self.without_effect += batch.without_effect
         self.unmatched += absorbed.unmatched
         self.considered += absorbed.considered
+        self.retracted += absorbed.retracted
         self.exits += absorbed.exits
         self.moved += absorbed.moved
         classes = self.rejected + self.without_effect + self.unmatched + self.considered
@@ -79,9 +84,11 @@ class Summary:
             raise AssertionError(f"{self.lines} lines, but not as many in their classes: {self}")
 
     def as_json(self) -> dict[str, Any]:
-        """Return the summary as plain values; the faults are said, not part of it."""
+        """Return the summary as plain values; the faults are said, not part of it, and retracted events only if any."""
         plain = asdict(self)
         del plain["faults"]
+        if not self.retracted:
+            del plain["retracted"]
         return plain
 
 

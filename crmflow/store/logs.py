@@ -112,6 +112,23 @@ def add_reading(store: Store, run: int, path: str, *, log: int | None = None, of
     )
 
 
+def sources(store: Store) -> dict[str, list[int]]:
+    """Return the logs that ingests have read under each name that a user gave, the latest first."""
+    rows = store.rows(
+        "SELECT DISTINCT reading.path, log_id FROM reading JOIN run ON run.id = run_id"
+        " WHERE command = 'ingest' AND log_id IS NOT NULL ORDER BY log_id DESC"
+    )
+    found: dict[str, list[int]] = {}
+    for path, log in rows:
+        found.setdefault(path, []).append(log)
+    return found
+
+
+def logs_of_readings(store: Store) -> dict[int, int | None]:
+    """Return the log that each reading is of, None for what can't be known again, by the reading's number."""
+    return dict(store.rows("SELECT id, log_id FROM reading"))
+
+
 def extend_reading(store: Store, reading: int, to_offset: int, line_count: int) -> None:
     """Write down how far a reading came, and how many lines more it read."""
     store.execute(
