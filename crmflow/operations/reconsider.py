@@ -186,6 +186,7 @@ def _write(store: Store, origin: Origin, moment: Moment, decided: Sequence[_Deci
     for reading, outcomes in new.items():
         enrollments.save_outcomes(store, Origin(origin.run, reading), outcomes)
     enrollments.put_back(store, origin.run, put_back)
+    standing.note_reconsidered(store, origin.run, {each.before.id for each in changes})
     return changes
 
 
@@ -242,7 +243,12 @@ def as_json(store: Store, found: Reconsidered) -> dict[str, Any]:
 
 
 def _named(each: Enrollment, keys: Mapping[int, str]) -> dict[str, Any]:
-    return {"workflow": each.workflow, "record": keys.get(each.record_id), "enrolled_at": shown(each.enrolled_at)}
+    return {
+        "enrollment": each.id,
+        "workflow": each.workflow,
+        "record": keys.get(each.record_id),
+        "enrolled_at": shown(each.enrolled_at),
+    }
 
 
 def _shown(exit_: Exit | None, step: str | None) -> dict[str, Any]:

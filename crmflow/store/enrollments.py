@@ -84,6 +84,16 @@ def load(store: Store, numbers: Iterable[int]) -> list[Enrollment]:
     return [kept(_enrollment, row) for row in rows]
 
 
+def numbers_in(store: Store, names: Iterable[str]) -> set[int]:
+    """Return the numbers of all enrollments in these workflows, those that ended included."""
+    rows = store.rows(
+        "SELECT enrollment.id FROM enrollment JOIN workflow ON workflow.id = workflow_id"
+        " WHERE name IN (SELECT value FROM json_each(?))",
+        [array(names)],
+    )
+    return {number for (number,) in rows}
+
+
 def active_in(store: Store, workflow: str) -> list[Enrollment]:
     """Return the active enrollments of a workflow, the oldest first."""
     rows = store.rows(

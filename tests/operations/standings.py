@@ -8,6 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from crmflow.core.model import EMAIL_FIELD, Definition, Enrollment, Exit, Moment, Scalar
+from crmflow.core.replay import replay
+from crmflow.core.triggers import Rules
 from crmflow.operations import disenroll, enroll
 from crmflow.store import enrollments, records, runs, workflows
 from crmflow.store.connection import Store
@@ -72,3 +74,13 @@ def standing(enrollment: Enrollment, exit_: Exit | None, step: str | None, step_
 def fields_as_json(fields: Mapping[tuple[int, str], Scalar]) -> dict[tuple[int, str], str]:
     """Return fields so that 5, 5.0 and true, which Python takes for equal or nearly so, stay apart."""
     return {name: json.dumps(value) for name, value in fields.items()}
+
+
+def replayed(world: World) -> list[Standing]:
+    """Return how the enrollments of a world stand by the plain replay."""
+    enrolled = world.enrolled
+    decisions = replay(Rules(world.workflows), enrolled, world.located)
+    return [
+        standing(each, exit_, last.step if last else None, last.at if last else None)
+        for each, (exit_, last, _) in zip(enrolled, decisions, strict=True)
+    ]

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 
 from crmflow.core.errors import CrmflowError
 from crmflow.core.model import Event, Moment
-from crmflow.core.replay import replay, replay_fields
-from crmflow.core.triggers import Rules
+from crmflow.core.replay import replay_fields
 from crmflow.operations import disenroll, upkeep
 from crmflow.operations.ingest import Watcher, ingest
 from crmflow.sources.logs import PIECE_SIZE
 from crmflow.store.connection import Store, open_store
-from tests.operations.standings import Standing, begin, every_enrollment, fields_as_json, outcome, standing
+from tests.operations.standings import begin, every_enrollment, fields_as_json, outcome, replayed
 from tests.operations.worlds import (
     FIRST_VALUES,
     NOW,
@@ -59,7 +58,7 @@ def _hold(cast: Path, world: World, how: Sequence[Reading]) -> None:
             in_parts = outcome(store)
             assert [each for each in upkeep.examine(store) if each.is_fault] == []
     assert in_parts == at_once
-    assert at_once.standings == _replayed(world)
+    assert at_once.standings == replayed(world)
     assert at_once.fields == fields_as_json(replay_fields(FIRST_VALUES, world.located))
 
 
@@ -103,15 +102,6 @@ def _ingest(store: Store, log: Path, piece_size: int, *, from_start: bool) -> No
     assert summary.exits == sum(each.exit is None for each in changed)
     assert summary.moved == sum(each.exit is not None for each in changed)
     assert (summary.incomplete, summary.faults) == (0, [])
-
-
-def _replayed(world: World) -> list[Standing]:
-    enrolled = world.enrolled
-    decisions = replay(Rules(world.workflows), enrolled, world.located)
-    return [
-        standing(each, exit_, last.step if last else None, last.at if last else None)
-        for each, (exit_, last, _) in zip(enrolled, decisions, strict=True)
-    ]
 
 
 @settings(max_examples=150, derandomize=True)
