@@ -43,7 +43,7 @@ def apply(store: Store, paths: Sequence[str], moment: Moment) -> Applied:
     with store.change():
         in_force = workflows.in_force(store)
         changes = [_change(store, definition, in_force.get(definition.workflow.workflow)) for definition in definitions]
-        _require_types(store, definitions)
+        require_types(store, definitions)
         changed = [each for each, change in zip(definitions, changes, strict=True) if change.change != "unchanged"]
         run = None
         if changed:
@@ -77,7 +77,8 @@ def _diff(before: str, after: str) -> list[str]:
     return list(lines)
 
 
-def _require_types(store: Store, definitions: Sequence[Definition]) -> None:
+def require_types(store: Store, definitions: Sequence[Definition]) -> None:
+    """Raise `CrmflowError` where a workflow has enrolled records of another type than its definition is for."""
     known = workflows.known(store)
     for definition in definitions:
         workflow = definition.workflow

@@ -2,8 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -15,30 +14,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crmflow.core.errors import CrmflowError
-from crmflow.core.model import EMAIL_FIELD, Definition, Enrollment, Event, Exit, Moment, Scalar
+from crmflow.core.model import EMAIL_FIELD, Enrollment, Exit, Moment, Scalar
 from crmflow.core.replay import replay, replay_fields
 from crmflow.core.triggers import Rules
-from crmflow.operations import disenroll, enroll, upkeep
-from crmflow.operations.ingest import Watcher, ingest
+from crmflow.operations import upkeep
+from crmflow.operations.ingest import ingest
 from crmflow.sources.logs import PIECE_SIZE
-from crmflow.store import enrollments, records, runs, workflows
+from crmflow.store import enrollments, records
 from crmflow.store.connection import Store, open_store
+from tests.operations.living import SILENT, begin, leave, lines_of
 from tests.operations.worlds import (
     CAST,
     FIRST_VALUES,
     NOW,
-    START,
     Reading,
-    Stay,
     World,
-    line_of,
     readings,
     worlds,
 )
 
-SILENT = Watcher(lambda _: None, lambda _: None)
-NO_EVENTS = (b"not an event\n", b"\n", b'{"type": "replied", "prospect": "p-1"}\n')
 EVERYBODY = range(1, len(CAST) + 1)
 
 
@@ -64,7 +58,7 @@ class Outcome(NamedTuple):
 @st.composite
 def _read_worlds(draw: st.DrawFn) -> tuple[World, list[Reading]]:
     world = draw(worlds())
-    return world, draw(readings(len(_lines(world.events))))
+    return world, draw(readings(len(lines_of(world.events))))
 
 
 def _hold(cast: Path, world: World, how: Sequence[Reading]) -> None:
@@ -73,7 +67,7 @@ def _hold(cast: Path, world: World, how: Sequence[Reading]) -> None:
         folder = Path(name)
         shutil.copy(cast, folder / "begun.db")
         with open_store(folder / "begun.db") as store:
-            _begin(store, world)
+            begin(store, world)
         for copy in ("at-once.db", "in-parts.db"):
             shutil.copy(folder / "begun.db", folder / copy)
         with open_store(folder / "at-once.db") as store:
@@ -88,45 +82,23 @@ def _hold(cast: Path, world: World, how: Sequence[Reading]) -> None:
     assert at_once.fields == _as_json(replay_fields(FIRST_VALUES, world.located))
 
 
-def _begin(store: Store, world: World) -> None:
-    """Put the workflows in force and let the stays happen, one after the other."""
-    moment = Moment(START, START)
-    definitions = [Definition(each, each.workflow, f"{each.workflow}.yaml", "") for each in world.workflows]
-    with store.change():
-        workflows.put(store, runs.begin(store, "workflow apply", moment), definitions, moment)
-    for stay in world.stays:
-        enroll.enroll(store, stay.ref, stay.workflow.workflow, Moment(stay.enrolled_at, NOW))
-        if stay.exited_at is not None:
-            disenroll.disenroll(store, stay.ref, stay.workflow.workflow, Moment(stay.exited_at, NOW))
-
-
-def _leave(store: Store, leavings: Iterable[tuple[Stay, datetime]]) -> None:
-    for stay, at in leavings:
-        with suppress(CrmflowError):  # whoever entered only later was not in it
-            disenroll.disenroll(store, stay.ref, stay.workflow.workflow, Moment(at, NOW))
-
-
-def _lines(events: Iterable[Event]) -> list[bytes]:
-    return [*map(line_of, events), *NO_EVENTS]
-
-
 def _read_at_once(store: Store, world: World, folder: Path) -> None:
     log = folder / "sorted.jsonl"
     in_order = sorted(world.events, key=lambda event: event.at)
-    log.write_bytes(b"".join(_lines(in_order)))
+    log.write_bytes(b"".join(lines_of(in_order)))
     _ingest(store, log, PIECE_SIZE, from_start=False)
-    _leave(store, world.leavings)
+    leave(store, world.leavings)
 
 
 def _read_in_parts(store: Store, world: World, how: Sequence[Reading], folder: Path) -> None:
-    lines, leavings = _lines(world.events), iter(world.leavings)
+    lines, leavings = lines_of(world.events), iter(world.leavings)
     for each in how:
-        _leave(store, islice(leavings, each.leaving_count))
+        leave(store, islice(leavings, each.leaving_count))
         log = folder / each.log
         with log.open("ab") as file:
             file.writelines(lines[number] for number in each.lines)
         _ingest(store, log, each.piece_size, from_start=each.from_start)
-    _leave(store, leavings)
+    leave(store, leavings)
 
 
 def _ingest(store: Store, log: Path, piece_size: int, *, from_start: bool) -> None:
