@@ -57,6 +57,12 @@ def _taking_back() -> Commands:
     return (taking_back.app,)
 
 
+def _backtest() -> Commands:
+    from crmflow.cli import backtest
+
+    return (backtest.app,)
+
+
 def _report() -> Commands:
     from crmflow.cli import report
 
@@ -71,6 +77,7 @@ MODULES: Mapping[Callable[[], Commands], frozenset[str]] = {
     _logs: frozenset({"ingest", "rejects"}),
     _runs: frozenset({"run"}),
     _taking_back: frozenset({"undo", "retract"}),
+    _backtest: frozenset({"backtest"}),
     _report: frozenset({"report"}),
 }
 """What loads a module's commands, and the words that they begin with, in the order in which `--help` lists them."""

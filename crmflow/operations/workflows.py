@@ -59,7 +59,7 @@ def compare(store: Store, definitions: Sequence[Definition]) -> tuple[list[Chang
     """
     in_force = workflows.in_force(store)
     changes = [_change(store, definition, in_force.get(definition.workflow.workflow)) for definition in definitions]
-    _require_types(store, definitions)
+    require_types(store, definitions)
     changed = [each for each, change in zip(definitions, changes, strict=True) if change.change != "unchanged"]
     return changes, changed
 
@@ -87,7 +87,8 @@ def _diff(before: str, after: str) -> list[str]:
     return list(lines)
 
 
-def _require_types(store: Store, definitions: Sequence[Definition]) -> None:
+def require_types(store: Store, definitions: Sequence[Definition]) -> None:
+    """Raise `CrmflowError` where a workflow has enrolled records of another type than its definition is for."""
     known = workflows.known(store)
     for definition in definitions:
         workflow = definition.workflow

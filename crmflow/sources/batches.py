@@ -4,14 +4,18 @@ from collections.abc import Sequence
 
 import msgspec
 
-from crmflow.core.model import Event, Reject
+from crmflow.core.model import Event, Ref, Reject
 
 
 class Passed(msgspec.Struct, frozen=True):
-    """A line that is understood and changes nothing: its type is unknown, or known to be without effect."""
+    """A line that is understood and changes nothing: its type is unknown, or known to be without effect.
+
+    Of a known type `about` is the record that it is about.
+    """
 
     type: str
     is_known: bool
+    about: Ref | None = None
 
 
 Outcome = Event | Passed | Reject | None
@@ -65,7 +69,10 @@ def joined(batches: Sequence[Batch]) -> Batch:
 
 
 pack = msgspec.msgpack.Encoder().encode
-"""Return a batch as bytes, which cost a tenth of what its objects cost to hand to another process."""
+"""Return a batch, or references, as bytes, which cost a tenth of what objects cost to hand to another process."""
 
 unpack = msgspec.msgpack.Decoder(Batch).decode
 """Return the batch that `pack` wrote."""
+
+unpack_refs = msgspec.msgpack.Decoder(set[Ref]).decode
+"""Return the references to records that `pack` wrote."""

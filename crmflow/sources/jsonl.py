@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from crmflow.core.model import RECORD_TYPES, Event, RecordType, Reject
+from crmflow.core.model import RECORD_TYPES, Event, RecordType, Ref, Reject
 from crmflow.core.times import FUTURE_TOLERANCE, TimeError, parse_time
 from crmflow.core.triggers import EVENT_RECORD_TYPES, EVERYTHING, WITHOUT_EFFECT_TYPES, Interest
 from crmflow.sources.batches import Batch, Outcome, Passed
@@ -93,6 +93,24 @@ def _take_lines(batch: Batch, data: bytes, now: datetime, interest: Interest) ->
     batch.end_line, batch.end_offset = line, offset
 
 
+def named_in(piece: Piece, now: datetime) -> set[Ref]:
+    """Return the records that the events of a piece name, those of events without effect included."""
+    if piece.oversized is not None:
+        return set()
+    data = piece.data.removeprefix(BOM) if piece.offset == 0 else piece.data
+    latest = now + FUTURE_TOLERANCE
+    lines = data.split(b"\n")
+    found = set()
+    for text, decoded in zip(lines, ordinary(data, lines), strict=True):
+        outcome = _understand_ordinary(decoded, text, 1, latest) if decoded else None
+        match outcome or decode_line(text, line=1, offset=0, now=now):
+            case Event(record_type=kind, name=name):
+                found.add(Ref(kind, name))
+            case Passed(about=Ref() as about):
+                found.add(about)
+    return found
+
+
 def decode_line(data: bytes, *, line: int, offset: int, now: datetime) -> Outcome:
     """Return what one line says, without its newline: the line of number `line`, which begins at byte `offset`."""
     if len(data) > MAX_LINE_BYTES:
@@ -129,7 +147,7 @@ def _understand(data: bytes, line: int, latest: datetime) -> Event | Passed:
         _required(texts, key, read_text, kind)
     if kind in WITHOUT_EFFECT_TYPES:
         read_name("id", keys.get("id", ""))
-        return Passed(kind, is_known=True)
+        return Passed(kind, is_known=True, about=Ref(record_type, name))
     return Event(
         type=kind,
         at=at,
@@ -191,7 +209,7 @@ def _understand_ordinary(found: Line, text: bytes, line: int, latest: datetime) 
         if not getattr(found, key):
             return None
     if kind in WITHOUT_EFFECT_TYPES:
-        return Passed(kind, is_known=True)
+        return Passed(kind, is_known=True, about=Ref(record_type, name))
     return Event(
         type=kind,
         at=at,

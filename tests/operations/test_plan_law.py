@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from crmflow.core.model import Moment, Workflow
 from crmflow.operations import plan, undo, upkeep
-from crmflow.operations.ingest import Watcher, ingest
+from crmflow.operations.ingest import ingest
 from crmflow.store.connection import Store, open_store
-from tests.operations.standings import begin, outcome, replayed
+from tests.operations.living import SILENT, begin
+from tests.operations.standings import outcome, replayed
 from tests.operations.worlds import NOW, World, line_of, redefined, worlds
 
-SILENT = Watcher(lambda _: None, lambda _: None)
 MOMENT = Moment(NOW, NOW)
 
 
