@@ -77,7 +77,7 @@ def told(event: Event) -> str:
         case "link_clicked":
             return f"email of {event.workflow}"
         case "step_completed":
-            return f"{event.workflow}, step {event.step}"
+            return f"{event.step} of {event.workflow}"
         case "field_updated":
             return event.field or "" if event.value is UNSET else f"{event.field}={written(event.value)}"
         case _:
@@ -205,7 +205,7 @@ _CONDITIONS = (
             f"{_field(case.event)} became {_value(case.event) or 'nothing'}, not {_wanted_values(case.trigger)}"
         ),
     ),
-    _Condition("page", _is_other_page, lambda case: f"it is another page: {case.event.url}"),
+    _Condition("page", _is_other_page, lambda _case: "it is another page"),
     _Condition(
         "unknown_workflow",
         _is_of_unknown_workflow,
