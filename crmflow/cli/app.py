@@ -45,6 +45,12 @@ def _logs() -> Commands:
     return (logs.app, logs.rejects_app)
 
 
+def _explain() -> Commands:
+    from crmflow.cli import explain
+
+    return (explain.app,)
+
+
 def _runs() -> Commands:
     from crmflow.cli import runs
 
@@ -75,6 +81,7 @@ MODULES: Mapping[Callable[[], Commands], frozenset[str]] = {
     _records: frozenset({"record"}),
     _enrollments: frozenset({"enroll", "bulk-enroll", "disenroll", "bulk-disenroll", "enrollment", "due", "advance"}),
     _logs: frozenset({"ingest", "rejects"}),
+    _explain: frozenset({"explain"}),
     _runs: frozenset({"run"}),
     _taking_back: frozenset({"undo", "retract"}),
     _backtest: frozenset({"backtest"}),
