@@ -4,9 +4,10 @@ A plan is a JSON file that holds the definitions themselves and, for every enrol
 how it will stand. Applying it does exactly that, or nothing.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -37,6 +38,11 @@ class PlannedChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before: Standing
     after: Standing
 
+    def as_plain(self) -> dict[str, Any]:
+        """Return the change as plain values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
 
 class PlannedDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A definition to be put in force, and the digest of the one that it replaces (None: there is none)."""
@@ -59,9 +65,25 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gone: tuple[str, ...] = ()
     doubtful: int = 0
 
+    def with_past(self, changes: Sequence[Mapping[str, Any]], gone: Iterable[str], doubtful: int) -> "Plan":
+        """Return the plan with what becomes of the past, its changes as plain values."""
+        typed = planned_changes(changes)
+        return msgspec.structs.replace(self, changes=typed, gone=tuple(sorted(gone)), doubtful=doubtful)
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return the plan as plain values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
     def as_text(self) -> str:
         """Return the plan as the file that `read_plan` reads."""
         return msgspec.json.format(msgspec.json.encode(self), indent=1).decode() + "\n"
+
+
+def planned_changes(changes: Sequence[Mapping[str, Any]]) -> tuple[PlannedChange, ...]:
+    """Return changes that are given as plain values, by workflow, record and time of enrollment."""
+    typed = msgspec.convert(list(changes), tuple[PlannedChange, ...])
+    return tuple(sorted(typed, key=lambda each: (each.workflow, each.record or "", each.enrolled_at)))
 
 
 def read_plan(path: str) -> Plan:

@@ -8,13 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
 from crmflow.core.errors import CrmflowError
 from crmflow.core.model import Definition, Moment
 from crmflow.definitions import load
-from crmflow.definitions.plans import VERSION, Plan, PlannedChange, PlannedDefinition, read_plan
-from crmflow.operations.reconsider import Reconsidered, as_json, reconsider
+from crmflow.definitions.plans import VERSION, Plan, PlannedChange, PlannedDefinition, planned_changes, read_plan
+from crmflow.operations.reconsider import as_json, reconsider
 from crmflow.operations.workflows import Change, compare
 from crmflow.sources.logs import open_log
 from crmflow.store import enrollments, files, logs, runs, workflows
@@ -33,8 +31,7 @@ class Made(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as plain values, its definitions by what changes of each."""
-        planned: dict[str, Any] = msgspec.to_builtins(self.plan)
-        return {**planned, "definitions": [each._asdict() for each in self.definitions]}
+        return {**self.plan.as_plain(), "definitions": [each._asdict() for each in self.definitions]}
 
 
 class CarriedOut(NamedTuple):
@@ -68,9 +65,7 @@ def plan(store: Store, paths: Sequence[str], moment: Moment, events: Sequence[st
             workflows.put(store, run, changed, moment)
             names = [each.workflow.workflow for each in changed]
             found = reconsider(store, run, moment, enrollments.numbers_in(store, names), events)
-            made = msgspec.structs.replace(
-                made, changes=_planned(store, found), gone=tuple(sorted(found.gone)), doubtful=len(found.doubtful)
-            )
+            made = made.with_past(as_json(store, found)["changes"], found.gone, len(found.doubtful))
     return Made(made, changes)
 
 
@@ -94,22 +89,17 @@ def carry_out(
         workflows.put(store, run, definitions, moment)
         wanted = [each for each in planned.changes if may_reopen or each.what != REOPENED]
         found = reconsider(store, run, moment, {each.enrollment for each in wanted}, events)
-        _require_same(wanted, _planned(store, found))
+        _require_same(wanted, planned_changes(as_json(store, found)["changes"]))
         names = [each.workflow.workflow for each in definitions]
         left = len(planned.changes) - len(wanted)
         counts = {what: sum(each.what == what for each in wanted) for what in ("ended", "moved", REOPENED, "step")}
         runs.note(store, run, {"changed": names, "planned": True, **counts, "left": left})
-        return CarriedOut(store.shown(run), names, [msgspec.to_builtins(each) for each in wanted], left)
+        return CarriedOut(store.shown(run), names, [each.as_plain() for each in wanted], left)
 
 
 def write(made: Plan, path: str, *, overwrite: bool = False) -> None:
     """Write a plan to a file; raises `CrmflowError` where that can't be done."""
     files.write(Path(path), made.as_text(), overwrite=overwrite)
-
-
-def _planned(store: Store, found: Reconsidered) -> tuple[PlannedChange, ...]:
-    changes = msgspec.convert(as_json(store, found)["changes"], tuple[PlannedChange, ...])
-    return tuple(sorted(changes, key=lambda each: (each.workflow, each.record or "", each.enrolled_at)))
 
 
 def _require_same(wanted: Iterable[PlannedChange], found: Iterable[PlannedChange]) -> None:
