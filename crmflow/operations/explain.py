@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
-
 from crmflow.core.hindrances import Case, Hindrance, awaited, hindrance, told
 from crmflow.core.identity import identity_of_id
 from crmflow.core.model import Enrollment, Event, Record, Trigger
@@ -225,7 +223,13 @@ class _Teller:
         named = [each for each in version.workflow.disenrollment_triggers if each.trigger == kept.exit.trigger]
         told_by = self._told(kept)
         events = [told_by.event] if told_by else self._updates(kept)
-        rules, free = Rules([version.workflow]), msgspec.structs.replace(enrollment, exit=None)
+        rules = Rules([version.workflow])
+        free = Enrollment(
+            id=enrollment.id,
+            record_id=enrollment.record_id,
+            workflow=enrollment.workflow,
+            enrolled_at=enrollment.enrolled_at,
+        )
         taking = [each for each in named if any(hindrance(Case(rules, free, each, event)) is None for event in events)]
         return _declared_in(version, *((taking[:1] if len(events) == 1 else taking) or named))
 
