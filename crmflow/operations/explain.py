@@ -27,9 +27,10 @@ from crmflow.operations.story import (
     Waiting,
     Withdrawal,
 )
-from crmflow.store import enrollments, stories, workflows
+from crmflow.store import enrollments, retractions, stories, workflows
 from crmflow.store.connection import Store
-from crmflow.store.stories import KeptExit, KeptStep, Retraction, Version, Withdrawn
+from crmflow.store.retractions import Retraction
+from crmflow.store.stories import KeptExit, KeptStep, Version, Withdrawn
 
 _FAR = frozenset({"not_in_force", "type"})
 """Reasons that leave an event nothing in common with a trigger."""
@@ -102,7 +103,7 @@ class _Teller:
         decided = {each.definition for each in self._exits if each.definition is not None}
         self._versions = stories.versions(store, in_force | decided)
         ids = {identity_of_id(each.exit.event_id) for each in self._exits if each.exit.event_id}
-        self._retracted_ids = stories.retractions(store, ids)
+        self._retracted_ids = retractions.in_force(store, ids)
 
     def story(self, name: str, enrolled: Sequence[Enrollment], withdrawn: Sequence[Withdrawn]) -> Story:
         """Return the story in one workflow; what happened after an enrollment belongs to the next one."""
