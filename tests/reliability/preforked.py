@@ -28,7 +28,7 @@ def import_everything() -> None:
     """Import what commands import when they run, and keep the garbage collector of each run from looking at it."""
     for package in (crmflow, typer):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not module.name.endswith("__main__"):
+            if not module.name.endswith(("__main__", "_winconsole")):
                 importlib.import_module(module.name)
     importlib.import_module("sqlite_utils.migrations")
     gc.freeze()
