@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from crmflow.core.model import EMAIL_FIELD, Bounce, Event, FieldChange, RecordType
-from crmflow.core.triggers import NAMING_WORKFLOW, Rules, field_change
+from crmflow.core.triggers import NAMING_WORKFLOW, Rules, field_change, lacks_workflow
+from crmflow.operations.attribution import settle_by_mail
 from crmflow.operations.settling import Settled, settle_events
 from crmflow.store import fields, records
 from crmflow.store.connection import Store
@@ -30,10 +31,13 @@ def absorb(store: Store, origin: Origin, rules: Rules, events: Sequence[Event]) 
     for part in _parts(events):
         located = _locate(store, rules, part)
         keep_facts(store, origin.run, located)
-        settled = settle_events(store, origin, rules, located)
         considered += len(located)
-        exits += settled.exits
-        moved += settled.moved
+        for settled in (
+            settle_events(store, origin, rules, located),
+            settle_by_mail(store, origin, rules, located),
+        ):
+            exits += settled.exits
+            moved += settled.moved
     return Absorbed(len(events) - considered, considered, exits, moved)
 
 
@@ -77,7 +81,11 @@ def _new_email(event: Event) -> str | None:
 
 
 def _locate(store: Store, rules: Rules, events: Iterable[Event]) -> list[tuple[int, Event]]:
-    events = [event for event in events if event.type not in NAMING_WORKFLOW or event.workflow in rules.workflows]
+    events = [
+        event
+        for event in events
+        if event.type not in NAMING_WORKFLOW or event.workflow in rules.workflows or lacks_workflow(event)
+    ]
     names: dict[RecordType, set[str]] = {}
     for event in events:
         names.setdefault(event.record_type, set()).add(event.name)

@@ -17,12 +17,22 @@ class KnownLog(NamedTuple):
     fingerprint: str
 
 
+class Place(NamedTuple):
+    """Where a reading begins: the source as the user named it, log, offset; `terms` tell how it is read."""
+
+    path: str
+    log: int | None = None
+    offset: int = 0
+    terms: str = "{}"
+
+
 class KeptReject(NamedTuple):
-    """A reject with its number, the run that met it and the source as the user named it."""
+    """A reject with its number, the run that met it, the source as the user named it, and how that was read."""
 
     id: int
     run: int
     source: str
+    terms: str
     reject: Reject
 
 
@@ -62,11 +72,12 @@ def save_progress(store: Store, known: KnownLog) -> None:
     )
 
 
-def add_reading(store: Store, run: int, path: str, *, log: int | None = None, offset: int = 0) -> int:
-    """Write down that a run begins to read a source at an offset; returns the reading's number."""
+def add_reading(store: Store, run: int, place: Place) -> int:
+    """Write down that a run begins to read a source; returns the reading's number."""
     return store.execute(
-        "INSERT INTO reading (run_id, log_id, path, from_offset, to_offset, line_count) VALUES (?, ?, ?, ?, ?, 0)",
-        [run, log, path, offset, offset],
+        "INSERT INTO reading (run_id, log_id, path, from_offset, to_offset, line_count, terms)"
+        " VALUES (?, ?, ?, ?, ?, 0, ?)",
+        [run, place.log, place.path, place.offset, place.offset, place.terms],
     )
 
 
@@ -99,7 +110,7 @@ def save_rejects(store: Store, reading: int, rejects: Iterable[Reject]) -> None:
 def rejects(store: Store) -> list[KeptReject]:
     """Return every reject that is kept, in the order in which they were met."""
     rows = store.rows(
-        "SELECT reject.id, run_id, path, line, offset, reason, text FROM reject"
+        "SELECT reject.id, run_id, path, terms, line, offset, reason, text FROM reject"
         " JOIN reading ON reading.id = reading_id ORDER BY reject.id"
     )
     return [_kept(row) for row in rows]
@@ -111,8 +122,8 @@ def drop_rejects(store: Store, numbers: Sequence[int]) -> None:
 
 
 def _kept(row: Row) -> KeptReject:
-    number, run, path, *reject = row
-    return KeptReject(number, run, path, Reject(*reject))
+    number, run, path, terms, *reject = row
+    return KeptReject(number, run, path, terms, Reject(*reject))
 
 
 def reject_counts(store: Store) -> dict[str, Any]:

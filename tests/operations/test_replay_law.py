@@ -20,7 +20,7 @@ from crmflow.core.model import EMAIL_FIELD, Definition, Enrollment, Event, Exit,
 from crmflow.core.replay import replay, replay_fields
 from crmflow.core.triggers import Rules
 from crmflow.operations import disenroll, enroll, upkeep
-from crmflow.operations.ingest import Watcher, ingest
+from crmflow.operations.ingest import Manner, Watcher, ingest
 from crmflow.sources.logs import PIECE_SIZE
 from crmflow.store import enrollments, records, runs, workflows
 from crmflow.store.connection import Store, open_store
@@ -132,7 +132,8 @@ def _read_in_parts(store: Store, world: World, how: Sequence[Reading], folder: P
 def _ingest(store: Store, log: Path, piece_size: int, *, from_start: bool) -> None:
     """Read a log, and hold that the summary says of every line and of every enrollment what became of it."""
     before = _enrollments(store)
-    summary = ingest(store, [str(log)], Moment(NOW, NOW), SILENT, from_start=from_start, piece_size=piece_size)
+    manner = Manner(from_start=from_start, piece_size=piece_size)
+    summary = ingest(store, [str(log)], Moment(NOW, NOW), SILENT, manner)
     after = _enrollments(store)
     classes = (summary.rejected, summary.without_effect, summary.unmatched, summary.considered)
     assert summary.lines == sum(classes) + sum(summary.unknown_types.values())

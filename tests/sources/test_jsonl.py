@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from crmflow.core.model import Event, Reject
-from crmflow.core.triggers import EVENT_RECORD_TYPES, WITHOUT_EFFECT_TYPES, Interest
+from crmflow.core.triggers import EVENT_RECORD_TYPES, WITHOUT_EFFECT_TYPES, Interest, Rules
 from crmflow.sources import jsonl
 from crmflow.sources.batches import Batch, Passed
 from crmflow.sources.jsonl import decode, decode_line
@@ -127,9 +127,12 @@ def test_white_space_around_and_within_a_line_makes_no_difference() -> None:
 
 
 @pytest.mark.parametrize("word", sorted(WITHOUT_EFFECT_TYPES))
-def test_a_type_without_effect_is_validated_and_only_counted(word: str) -> None:
-    """A fault in such a line is a reject like any other."""
-    assert outcome({"type": word, "time": TIME, "prospect": "a"}) == Passed(word, is_known=True)
+def test_a_type_without_effect_is_an_event_that_nothing_wants(word: str) -> None:
+    """A fault in such a line is a reject like any other; of no interest, it is only counted."""
+    line = {"type": word, "time": TIME, "prospect": "a"}
+    assert event(**line).type == word
+    piece = Piece(json.dumps(line).encode() + b"\n", 0, 1, is_last=True)
+    assert decode(piece, NOW, Rules([]).interest()).without_effect == 1
     assert reason({"type": word, "prospect": "a"}) == f"{word} without 'time'"
     assert reason({"type": word, "time": TIME, "prospect": "a", "id": True}) == "id must be text, not true or false"
 
