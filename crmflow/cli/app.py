@@ -51,6 +51,12 @@ def _runs() -> Commands:
     return (runs.app,)
 
 
+def _taking_back() -> Commands:
+    from crmflow.cli import taking_back
+
+    return (taking_back.app,)
+
+
 def _report() -> Commands:
     from crmflow.cli import report
 
@@ -64,6 +70,7 @@ MODULES: Mapping[Callable[[], Commands], frozenset[str]] = {
     _enrollments: frozenset({"enroll", "bulk-enroll", "disenroll", "bulk-disenroll", "enrollment", "due", "advance"}),
     _logs: frozenset({"ingest", "rejects"}),
     _runs: frozenset({"run"}),
+    _taking_back: frozenset({"undo", "retract"}),
     _report: frozenset({"report"}),
 }
 """What loads a module's commands, and the words that they begin with, in the order in which `--help` lists them."""

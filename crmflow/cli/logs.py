@@ -62,7 +62,7 @@ JsonLinesOption = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines
 FromStartOption = Annotated[bool, typer.Option("--from-start", help="Read everything again, not only what is new.")]
 
 _COUNTS = (
-    *("lines", "rejected", "without_effect", "unmatched", "considered", "suspect", "ambiguous"),
+    *("lines", "rejected", "without_effect", "unmatched", "considered", "retracted", "suspect", "ambiguous"),
     *("exits", "moved", "incomplete"),
 )
 
@@ -103,7 +103,9 @@ def ingest(
     document = summary.as_json()
     unknown = sum(summary.unknown_types.values())
     shown = [
-        f"{document[name]} {name.replace('_', ' ')}" for name in _COUNTS if document[name] or name in {"lines", "exits"}
+        f"{document[name]} {name.replace('_', ' ')}"
+        for name in _COUNTS
+        if document.get(name) or name in {"lines", "exits"}
     ]
     output.report(document, [", ".join([*shown, *([f"{unknown} of unknown type"] if unknown else [])])])
     if summary.rejected:

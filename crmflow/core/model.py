@@ -162,7 +162,8 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The fact that a record is in a workflow from `enrolled_at` on, and how far it came.
 
     `exit` is the one that stands (None: active); `exit_id` and `exit_run` are the store's numbers of it and of the run
-    that wrote it. `step` is the last completed one.
+    that wrote it. `step` is the last completed one. `waiting_since` is from when the delay of the next step counts,
+    where the enrollment was out of the workflow for a while: None for since the last step.
     """
 
     id: int
@@ -172,6 +173,7 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     step: str | None = None
     step_position: int | None = None
     step_at: datetime | None = None
+    waiting_since: datetime | None = None
     exit: Exit | None = None
     exit_id: int | None = None
     exit_run: int | None = None

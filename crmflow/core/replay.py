@@ -7,11 +7,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-import msgspec
-
 from crmflow.core.model import Enrollment, Event, Scalar
 from crmflow.core.settlement import Decision, decide
-from crmflow.core.triggers import Rules, field_change, lacks_workflow, tells_workflow
+from crmflow.core.triggers import Rules, field_change, lacks_workflow, of_workflows, tells_workflow
 
 Located = tuple[int, Event]
 """An event and the number of the record that it is about."""
@@ -30,8 +28,7 @@ def attributed(events: Iterable[Located]) -> list[Located]:
     found: list[Located] = []
     for record, event in events:
         names = sorted(name or "" for message, name in told if message == event.message)
-        parts = [msgspec.structs.replace(event, workflow=name) for name in names] if lacks_workflow(event) else [event]
-        found += [(record, each) for each in parts]
+        found += [(record, each) for each in (of_workflows(event, names) if lacks_workflow(event) else [event])]
     return found
 
 

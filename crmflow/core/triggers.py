@@ -276,6 +276,11 @@ def lacks_workflow(event: Event) -> bool:
     return event.type in NAMING_WORKFLOW and not event.workflow and bool(event.message)
 
 
+def of_workflows(event: Event, names: Iterable[str]) -> list[Event]:
+    """Return an event that names no workflow as one of each of these."""
+    return [msgspec.structs.replace(event, workflow=name) for name in names]
+
+
 def _counts_suspects(trigger: Trigger) -> bool:
     return trigger.suspect == COUNT_SUSPECT
 

@@ -4,34 +4,48 @@ Which of the two is read first makes no difference: both are kept, and a part of
 mails that it speaks of.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from crmflow.core.model import Event
-from crmflow.core.triggers import Rules, lacks_workflow, tells_workflow
+from crmflow.core.triggers import Rules, lacks_workflow, of_workflows, tells_workflow
 from crmflow.operations.settling import Settled, settle_events
 from crmflow.store import messages
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
 
 
-def settle_by_mail(store: Store, origin: Origin, rules: Rules, located: Sequence[tuple[int, Event]]) -> Settled:
-    """Settle the enrollments that these events concern through their mails, given with their records' numbers.
+def keep_mail(store: Store, origin: Origin, located: Sequence[tuple[int, Event]]) -> None:
+    """Keep what events say of the workflows of mails, and those that say none; given with their records' numbers."""
+    messages.save_workflows(store, origin.run, [each for each in located if tells_workflow(each[1])])
+    messages.save_unattributed(store, origin, [each for each in located if lacks_workflow(each[1])])
 
-    Inside a change. Events that were read before, and whose workflow only these events tell, are settled as what they
-    are: read by the run and from the source that read them.
+
+def settle_by_mail(store: Store, origin: Origin, rules: Rules, located: Sequence[tuple[int, Event]]) -> Settled:
+    """Settle the enrollments that events concern through their mails, once what they say is kept; inside a change.
+
+    Events that were read before, and whose workflow only these events tell, are settled as what they are: told by the
+    reading that told them.
     """
-    telling = [each for each in located if tells_workflow(each[1])]
-    lacking = [each for each in located if lacks_workflow(each[1])]
-    if not telling and not lacking:
+    spoken_of = {event.message or "" for _, event in located if tells_workflow(event) or lacks_workflow(event)}
+    if not spoken_of:
         return Settled()
-    messages.save_workflows(store, origin.run, telling)
-    messages.save_unattributed(store, origin, lacking)
-    known = messages.attributed(store, {event.message or "" for _, event in (*telling, *lacking)})
     exits = moved = 0
+    known = messages.unattributed(store, spoken_of)
     for reading, its_events in groupby(known, key=lambda each: each.reading):
-        events = [(each.record, each.event) for each in its_events]
+        events = attributed(store, [(each.record, each.event) for each in its_events])
         settled = settle_events(store, Origin(origin.run, reading), rules, events)
         exits += settled.exits
         moved += settled.moved
     return Settled(exits, moved)
+
+
+def attributed(store: Store, located: Iterable[tuple[int, Event]]) -> list[tuple[int, Event]]:
+    """Return events, each that names no workflow with those that its mail is of: one for each of them."""
+    located = list(located)
+    workflows = messages.workflows(store, {event.message or "" for _, event in located if lacks_workflow(event)})
+    found: list[tuple[int, Event]] = []
+    for number, event in located:
+        names = workflows.get(event.message or "", ())
+        found += [(number, each) for each in (of_workflows(event, names) if lacks_workflow(event) else [event])]
+    return found

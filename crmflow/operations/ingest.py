@@ -52,7 +52,8 @@ class ReadSource:
 class Summary:
     """What became of every line that a run read: SPEC 7's JSON of `ingest`, and the sources that could not be read.
 
-    `suspect` and `ambiguous` events are in one of the classes like all others.
+    Of the lines considered `retracted` are events that count no more. `suspect` and `ambiguous` events are in one of
+    the classes like all others.
     """
 
     run: int | None = None
@@ -62,6 +63,7 @@ class Summary:
     without_effect: int = 0
     unmatched: int = 0
     considered: int = 0
+    retracted: int = 0
     suspect: int = 0
     ambiguous: int = 0
     exits: int = 0
@@ -82,6 +84,7 @@ class Summary:
         self.ambiguous += batch.ambiguous
         self.unmatched += absorbed.unmatched
         self.considered += absorbed.considered
+        self.retracted += absorbed.retracted
         self.exits += absorbed.exits
         self.moved += absorbed.moved
         classes = self.rejected + self.without_effect + self.unmatched + self.considered
@@ -89,9 +92,18 @@ class Summary:
             raise AssertionError(f"{self.lines} lines, but not as many in their classes: {self}")
 
     def as_json(self) -> dict[str, Any]:
-        """Return the summary as plain values; the faults are said, not part of it."""
+        """Return the summary as plain values; the faults are said, not part of it.
+
+        Retracted, suspect and ambiguous events are told only if there are any, a format only if it is not ours.
+        """
         plain = asdict(self)
         del plain["faults"]
+        for name in ("retracted", "suspect", "ambiguous"):
+            if not plain[name]:
+                del plain[name]
+        for each in plain["sources"]:
+            if each["format"] == OURS:
+                del each["format"]
         return plain
 
 

@@ -14,6 +14,8 @@ _FORGET = (
     "DELETE FROM bounce WHERE record_id = ?",
     "DELETE FROM message_workflow WHERE record_id = ?",
     "DELETE FROM unattributed_event WHERE record_id = ?",
+    "DELETE FROM retraction WHERE record_id = ?",
+    "DELETE FROM withdrawn_enrollment WHERE record_id = ?",
     "DELETE FROM deal_prospect WHERE ? IN (deal_id, prospect_id)",
     f"UPDATE exit SET event_id = NULL, note = NULL WHERE {_ITS_ENROLLMENTS}",
     f"UPDATE OR REPLACE step_completion SET event_id = '' WHERE {_ITS_ENROLLMENTS}",

@@ -1,10 +1,13 @@
 """Logs known by their content, what each run read of them, and the lines that were not understood."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from crmflow.core.model import Reject
+from crmflow.core.times import from_stored
 from crmflow.store.connection import Row, Store
+from crmflow.store.faults import kept
 
 
 class KnownLog(NamedTuple):
@@ -24,6 +27,23 @@ class Place(NamedTuple):
     log: int | None = None
     offset: int = 0
     terms: str = "{}"
+
+
+class StandingReading(NamedTuple):
+    """What an ingest that was not undone read of a source: bytes `from_offset` to `to_offset` (decompressed).
+
+    `log` is the number of the log, None for what can't be known again; `path` is the source as the user named it;
+    `now` is the clock's time when it was read, `terms` tell how.
+    """
+
+    id: int
+    run: int
+    log: int | None
+    path: str
+    from_offset: int
+    to_offset: int
+    now: datetime
+    terms: str
 
 
 class KeptReject(NamedTuple):
@@ -57,6 +77,29 @@ def get(store: Store, log: int) -> KnownLog:
     return KnownLog(*row)
 
 
+def first_lines(store: Store) -> dict[int, str]:
+    """Return the digest of every log's first line, by the log's number."""
+    return dict(store.rows("SELECT id, first_line FROM log ORDER BY id"))
+
+
+def standing_readings(store: Store) -> list[StandingReading]:
+    """Return what ingests read that were not undone, in the order of their reading."""
+    rows = store.rows(
+        "SELECT reading.id, run_id, log_id, path, from_offset, to_offset, started_at, terms FROM reading"
+        " JOIN run ON run.id = run_id WHERE command = 'ingest' AND undone_by_run_id IS NULL AND to_offset > from_offset"
+        " ORDER BY reading.id"
+    )
+    return [
+        StandingReading(number, run, log, path, start, end, kept(from_stored, started_at), terms)
+        for number, run, log, path, start, end, started_at, terms in rows
+    ]
+
+
+def rejected_lines(store: Store) -> set[tuple[int, int]]:
+    """Return the lines that are kept as rejects, each as the number of the reading that met it and of the line."""
+    return {(reading, line) for reading, line in store.rows("SELECT reading_id, line FROM reject")}
+
+
 def add(store: Store, path: str, first_line: str) -> int:
     """Get to know a log of which nothing was read yet; returns its number."""
     return store.execute(
@@ -81,6 +124,29 @@ def add_reading(store: Store, run: int, place: Place) -> int:
     )
 
 
+def sources(store: Store) -> dict[str, list[int]]:
+    """Return the logs that ingests have read under each name that a user gave, the latest first."""
+    rows = store.rows(
+        "SELECT DISTINCT reading.path, log_id FROM reading JOIN run ON run.id = run_id"
+        " WHERE command = 'ingest' AND log_id IS NOT NULL ORDER BY log_id DESC"
+    )
+    found: dict[str, list[int]] = {}
+    for path, log in rows:
+        found.setdefault(path, []).append(log)
+    return found
+
+
+def logs_of_readings(store: Store) -> dict[int, int | None]:
+    """Return the log that each reading is of, None for what can't be known again, by the reading's number."""
+    return dict(store.rows("SELECT id, log_id FROM reading"))
+
+
+def latest_terms(store: Store, log: int) -> str | None:
+    """Return how a log was read the last time that an ingest read it, None where none did."""
+    row = store.row("SELECT terms FROM reading WHERE log_id = ? ORDER BY id DESC LIMIT 1", [log])
+    return row[0] if row else None
+
+
 def extend_reading(store: Store, reading: int, to_offset: int, line_count: int) -> None:
     """Write down how far a reading came, and how many lines more it read."""
     store.execute(
@@ -93,7 +159,7 @@ def save_rejects(store: Store, reading: int, rejects: Iterable[Reject]) -> None:
     rejects = list(rejects)
     if not rejects:
         return
-    kept = {
+    known = {
         offset
         for (offset,) in store.rows(
             "SELECT offset FROM reject JOIN reading ON reading.id = reading_id WHERE offset BETWEEN ? AND ?"
@@ -103,7 +169,7 @@ def save_rejects(store: Store, reading: int, rejects: Iterable[Reject]) -> None:
     }
     store.execute_many(
         "INSERT INTO reject (reading_id, line, offset, reason, text) VALUES (?, ?, ?, ?, ?)",
-        ((reading, each.line, each.offset, each.reason, each.text) for each in rejects if each.offset not in kept),
+        ((reading, each.line, each.offset, each.reason, each.text) for each in rejects if each.offset not in known),
     )
 
 

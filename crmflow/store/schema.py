@@ -256,8 +256,10 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
             message TEXT NOT NULL,
             workflow TEXT NOT NULL,
             record_id INTEGER NOT NULL REFERENCES record (id),
+            told_at TEXT NOT NULL,
+            event_id TEXT NOT NULL,
             run_id INTEGER NOT NULL REFERENCES run (id),
-            PRIMARY KEY (message, workflow, record_id)
+            PRIMARY KEY (message, workflow, record_id, told_at, event_id)
         ) STRICT, WITHOUT ROWID
         """,
         """
