@@ -45,6 +45,12 @@ def _logs() -> Commands:
     return (logs.app, logs.rejects_app)
 
 
+def _explain() -> Commands:
+    from crmflow.cli import explain
+
+    return (explain.app,)
+
+
 def _runs() -> Commands:
     from crmflow.cli import runs
 
@@ -55,6 +61,12 @@ def _taking_back() -> Commands:
     from crmflow.cli import taking_back
 
     return (taking_back.app,)
+
+
+def _backtest() -> Commands:
+    from crmflow.cli import backtest
+
+    return (backtest.app,)
 
 
 def _report() -> Commands:
@@ -69,8 +81,10 @@ MODULES: Mapping[Callable[[], Commands], frozenset[str]] = {
     _records: frozenset({"record"}),
     _enrollments: frozenset({"enroll", "bulk-enroll", "disenroll", "bulk-disenroll", "enrollment", "due", "advance"}),
     _logs: frozenset({"ingest", "rejects"}),
+    _explain: frozenset({"explain"}),
     _runs: frozenset({"run"}),
     _taking_back: frozenset({"undo", "retract"}),
+    _backtest: frozenset({"backtest"}),
     _report: frozenset({"report"}),
 }
 """What loads a module's commands, and the words that they begin with, in the order in which `--help` lists them."""

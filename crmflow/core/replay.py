@@ -22,7 +22,7 @@ def replay(rules: Rules, enrolled: Sequence[Enrollment], events: Iterable[Locate
 
 
 def attributed(events: Iterable[Located]) -> list[Located]:
-    """Return events, each that names no workflow with those that other events name for its mail: one for each."""
+    """Return events, each that names no workflow as one of each that others name for its mail."""
     events = list(events)
     told = {(event.message, event.workflow) for _, event in events if tells_workflow(event)}
     found: list[Located] = []

@@ -112,6 +112,11 @@ def field_change(event: Event) -> tuple[str, Scalar] | None:
     return None
 
 
+def untriggered(workflow: Workflow) -> Workflow:
+    """Return the workflow without its triggers: records go through its steps, and leave by hand alone."""
+    return msgspec.structs.replace(workflow, disenrollment_triggers=())
+
+
 def is_same(one: Scalar, other: Scalar) -> bool:
     """Tell whether two JSON scalars are equal; unlike in Python, `true` is not 1."""
     return one == other and isinstance(one, bool) == isinstance(other, bool)

@@ -41,11 +41,12 @@ def settle_by_mail(store: Store, origin: Origin, rules: Rules, located: Sequence
 
 
 def attributed(store: Store, located: Iterable[tuple[int, Event]]) -> list[tuple[int, Event]]:
-    """Return events, each that names no workflow with those that its mail is of: one for each of them."""
+    """Return events, each that names no workflow as one of each that its mail is of; as it is where that is none."""
     located = list(located)
     workflows = messages.workflows(store, {event.message or "" for _, event in located if lacks_workflow(event)})
     found: list[tuple[int, Event]] = []
     for number, event in located:
         names = workflows.get(event.message or "", ())
-        found += [(number, each) for each in (of_workflows(event, names) if lacks_workflow(event) else [event])]
+        is_told = names and lacks_workflow(event)
+        found += [(number, each) for each in (of_workflows(event, names) if is_told else [event])]
     return found

@@ -1,110 +1,73 @@
-"""What stands of an enrollment: every exit that could end it, every step that it is told to have completed.
+"""What logs tell of one record: the events that ingests have read, and those of logs that need not have been read."""
 
-It comes from three places. What people did is kept in the store. What events did is read again in the logs, by the
-rules in force now. Of logs that are gone, and of lines that were mended by hand, what was decided by them is all there
-is, and counts as it was decided.
-"""
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple, TypeVar
-
-from crmflow.core.identity import identity_of_id
-from crmflow.core.model import Completion, Enrollment, Exit
-from crmflow.core.settlement import completion_exit
-from crmflow.core.triggers import Rules
-from crmflow.operations.recall import Recalled
-from crmflow.store import retractions, standing
+from crmflow.core.errors import SourceError
+from crmflow.core.identity import identity
+from crmflow.core.model import Event
+from crmflow.operations.attribution import attributed
+from crmflow.operations.lookup import require_other_file
+from crmflow.operations.recall import Gone, numbers_of, recall
+from crmflow.sources import formats
+from crmflow.sources.logs import open_log
+from crmflow.sources.searching import Search, names_to_find, search
+from crmflow.store import records, stories
 from crmflow.store.connection import Store
-from crmflow.store.standing import KeptExit
-
-_Item = TypeVar("_Item")
-
-
-class Offer(NamedTuple):
-    """An exit that may end an enrollment: one that is kept already, or what is read again in a reading."""
-
-    exit: Exit
-    kept: KeptExit | None = None
-    reading: int | None = None
+from crmflow.store.stories import Retraction
 
 
 class Told(NamedTuple):
-    """A completed step: kept already, or read again by that reading of that run."""
+    """An event, the log that told it (as the user named it), the runs that read it (none: not read), its retraction."""
 
-    completion: Completion
-    reading: int | None = None
-    run: int | None = None
+    event: Event
+    source: str
+    runs: tuple[int, ...]
+    retraction: Retraction | None = None
 
 
 class Evidence(NamedTuple):
-    """All that stands of one enrollment; `kept` are its exits that stand on runs that do, also those that moved."""
+    """Every event that can be told of a record, in the order of time; logs that are gone; given ones with a fault."""
 
-    offers: list[Offer]
-    completions: list[Told]
-    kept: Sequence[KeptExit]
-
-
-def gather(
-    store: Store, rules: Rules, concerned: Sequence[Enrollment], recalled: Iterable[Recalled], gone: Collection[str]
-) -> dict[int, Evidence]:
-    """Return what stands of each of these enrollments, by its number; `gone` are the logs that are not there."""
-    numbers = [each.id for each in concerned]
-    exits = standing.exits(store, numbers)
-    steps = standing.completions(store, numbers)
-    retracted = _retracted(store, (one for its in exits.values() for one in its))
-    by_hand = _by(lambda each: each[0], standing.updates_by_hand(store, {each.record_id for each in concerned}))
-    told = _by(lambda each: each.record, recalled)
-    found = {}
-    for each in concerned:
-        evidence = Evidence([], [], exits.get(each.id, ()))
-        evidence.offers.extend(
-            Offer(one.exit, one) for one in evidence.kept if _is_sole(one, gone) and one.exit.event_id not in retracted
-        )
-        evidence.completions.extend(
-            Told(one.completion) for one in steps.get(each.id, ()) if one.path is None or one.path in gone
-        )
-        for _, event in by_hand.get(each.record_id, ()):
-            if exit_ := rules.exit_from(each.workflow, event):
-                evidence.offers.append(Offer(exit_))
-        for one in told.get(each.record_id, ()):
-            _hear(rules, each.workflow, evidence, one)
-        _offer_completion(rules, each.workflow, evidence)
-        found[each.id] = evidence
-    return found
+    events: list[Told]
+    gone: list[Gone]
+    faults: list[str]
 
 
-def _retracted(store: Store, exits: Iterable[KeptExit]) -> set[str]:
-    """Return the ids of events that are retracted, among those that decided these exits."""
-    ids = {one.exit.event_id for one in exits if one.exit.event_id}
-    in_force = retractions.in_force(store, map(identity_of_id, ids))
-    return {each for each in ids if identity_of_id(each) in in_force}
+def gather(store: Store, record: int, given: Sequence[str], now: datetime) -> Evidence:
+    """Return what the known logs and the given ones tell of a record, each event once; inside a snapshot.
+
+    A given log that can't be read is among the faults. Raises `UsageError` for a directory.
+    """
+    for path in given:
+        require_other_file(store, path)
+    memory = recall(store, [record], given=given)
+    found: dict[str, Told] = {}
+    for each in memory.events:
+        earlier = found.setdefault(identity(each.event), Told(each.event, each.source, ()))
+        runs = tuple(sorted({*earlier.runs, *each.runs}))
+        found[identity(each.event)] = earlier._replace(runs=runs)
+    faults = []
+    for path in given:
+        try:
+            for event in _look_through(store, path, record, now):
+                found.setdefault(identity(event), Told(event, path, ()))
+        except SourceError as error:
+            faults.append(error.what if error.hint is None else f"{error.what} ({error.hint})")
+    retracted = stories.retractions(store, found)
+    events = [told._replace(retraction=retracted.get(name)) for name, told in found.items()]
+    of_workflows = attributed(store, [(number, told.event) for number, told in enumerate(events)])
+    events = [events[number]._replace(event=event) for number, event in of_workflows]
+    return Evidence(sorted(events, key=lambda told: told.event.at), memory.gone, faults)
 
 
-def _is_sole(one: KeptExit, gone: Collection[str]) -> bool:
-    """Tell whether an exit that is kept is all there is of what decided it: else it is found again elsewhere."""
-    if one.exit.cause == "manual":
-        return True
-    return one.exit.event_type is not None and (not one.is_in_log or one.path in gone)
-
-
-def _hear(rules: Rules, workflow: str, evidence: Evidence, one: Recalled) -> None:
-    if exit_ := rules.exit_from(workflow, one.event):
-        evidence.offers.append(Offer(exit_, reading=one.reading))
-    completed = rules.completion(one.event)
-    if completed and completed[0] == workflow:
-        evidence.completions.append(Told(completed[1], one.reading, one.run))
-
-
-def _offer_completion(rules: Rules, workflow: str, evidence: Evidence) -> None:
-    """Offer the exits that completed steps bring, so that it is known where each was read."""
-    steps = rules.workflows[workflow].steps if workflow in rules.workflows else ()
-    for each in evidence.completions:
-        if exit_ := completion_exit(steps, each.completion):
-            evidence.offers.append(Offer(exit_, reading=each.reading))
-
-
-def _by(key: Callable[[_Item], int], items: Iterable[_Item]) -> dict[int, list[_Item]]:
-    found: dict[int, list[_Item]] = {}
-    for each in items:
-        found.setdefault(key(each), []).append(each)
-    return found
+def _look_through(store: Store, path: str, record: int, now: datetime) -> Iterator[Event]:
+    names = names_to_find(records.names_of(store, [record]))
+    with open_log(path) as log:
+        for piece, terms in formats.pieces_of(log):
+            events = search(Search(0, piece, terms, now, names)).events
+            numbers = numbers_of(store, events)
+            yield from (event for event in events if numbers.get((event.record_type, event.name)) == record)
+        if log.fault is not None:
+            raise SourceError(f"{path}: {log.fault}")

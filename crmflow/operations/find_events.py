@@ -11,7 +11,6 @@ from crmflow.core.addresses import UrlPattern
 from crmflow.core.errors import CrmflowError
 from crmflow.core.model import Event, Moment
 from crmflow.core.times import from_stored
-from crmflow.core.triggers import EVERYTHING
 from crmflow.operations.lookup import require_other_file
 from crmflow.operations.recall import Shelf
 from crmflow.sources import formats
@@ -110,4 +109,4 @@ def _open(store: Store, stack: ExitStack, source: str, given: Sequence[str] = ()
 
 def _batches(log: Log, terms: Terms, moment: Moment) -> Iterator[Batch]:
     for piece in log.cut(terms.layout, 0, 1):
-        yield formats.source(terms.format).decode(piece, terms, moment.now, EVERYTHING)
+        yield formats.decode(piece, terms, moment.now)

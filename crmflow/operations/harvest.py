@@ -27,7 +27,7 @@ def harvest(task: Task) -> Batch:
     Suspect are those that would be wanted, were it not likely that a machine caused them.
     """
     rules = _rules(task.definitions)
-    batch = formats.source(task.terms.format).decode(task.piece, task.terms, task.now, rules.interest())
+    batch = formats.decode(task.piece, task.terms, task.now, rules.interest())
     wanted = [event for event in batch.events if rules.is_wanted(event)]
     batch.suspect = sum(rules.would_be_wanted(event) for event in batch.events if event.is_suspect)
     batch.without_effect += len(batch.events) - len(wanted)

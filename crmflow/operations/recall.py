@@ -134,7 +134,7 @@ class _Recall:
 
     def _recalled(self, found: Found) -> Iterator[Recalled]:
         """Yield what was found that is about a record asked for, and was understood when it was read."""
-        numbers = _numbers(self._store, found.events)
+        numbers = numbers_of(self._store, found.events)
         for event in found.events:
             record = numbers.get((event.record_type, event.name))
             telling = [each for each in self._segments[found.number].readings if self._understood(each, event)]
@@ -171,6 +171,7 @@ class Shelf:
     def taken_from(self, known: KnownLog) -> Iterator[Log | None]:
         """Yield a known log, open, for the length of the block; None where it is nowhere."""
         places = dict.fromkeys((*whereabouts(known.path), *self._given))
+        places.pop(STANDARD_INPUT, None)
         first_line = self._known_first_lines[known.id]
         with ExitStack() as opened:
             fitting = (
@@ -259,7 +260,7 @@ def _found(processes: Processes, searches: Iterable[Search], *, is_quick: bool) 
     return (each for each in found if each.events)
 
 
-def _numbers(store: Store, events: Iterable[Event]) -> dict[tuple[RecordType, str], int]:
+def numbers_of(store: Store, events: Iterable[Event]) -> dict[tuple[RecordType, str], int]:
     """Return the numbers of the records that events are about, by type and name."""
     names: dict[RecordType, set[str]] = {}
     for event in events:

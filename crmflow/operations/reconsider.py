@@ -16,7 +16,7 @@ from crmflow.core.times import FUTURE_TOLERANCE, shown
 from crmflow.core.triggers import Rules
 from crmflow.operations.absorb import keep_facts
 from crmflow.operations.attribution import attributed
-from crmflow.operations.evidence import Evidence, Offer, gather
+from crmflow.operations.grounds import Grounds, Offer, gather
 from crmflow.operations.recall import Recalled, recall
 from crmflow.operations.settling import rules_in_force
 from crmflow.store import enrollments, fields, logs, records, retractions, runs, standing
@@ -67,8 +67,8 @@ def reconsider(
     memory = recall(store, {each.record_id for each in known}, given=given, interest=rules)
     told = _attributed(store, _not_retracted(store, memory.events))
     gone = {each.path: each.why for each in memory.gone}
-    evidence = gather(store, rules, known, told, gone)
-    decided, left_alone = _decide(store, rules, known, evidence)
+    grounds = gather(store, rules, known, told, gone)
+    decided, left_alone = _decide(store, rules, known, grounds)
     changes = _write(store, Origin(run), moment, decided)
     doubtful = [
         each for each in known if any(each.enrolled_at <= log.read_at + FUTURE_TOLERANCE for log in memory.gone)
@@ -105,11 +105,11 @@ class _Decided(NamedTuple):
     place: int | None
     offer: Offer | None
     kept: KeptExit | None
-    evidence: Evidence
+    grounds: Grounds
 
 
 def _decide(
-    store: Store, rules: Rules, known: Iterable[Enrollment], evidence: Mapping[int, Evidence]
+    store: Store, rules: Rules, known: Iterable[Enrollment], grounds: Mapping[int, Grounds]
 ) -> tuple[list[_Decided], list[LeftAlone]]:
     known = list(known)
     following = standing.next_enrollments(store, {each.record_id for each in known})
@@ -119,7 +119,7 @@ def _decide(
         if each.workflow not in rules.workflows:
             left_alone.append(LeftAlone(each, f"workflow {each.workflow} is not in force"))
             continue
-        found = _decide_one(rules, each, evidence[each.id], log_of)
+        found = _decide_one(rules, each, grounds[each.id], log_of)
         following_at, exit_ = following.get(each.id), found.decision.exit
         if following_at and (exit_ is None or exit_.at > following_at):
             left_alone.append(LeftAlone(each, f"it was enrolled anew at {shown(following_at)}"))
@@ -128,7 +128,7 @@ def _decide(
     return decided, left_alone
 
 
-def _decide_one(rules: Rules, enrollment: Enrollment, evidence: Evidence, log_of: Mapping[int, int | None]) -> _Decided:
+def _decide_one(rules: Rules, enrollment: Enrollment, grounds: Grounds, log_of: Mapping[int, int | None]) -> _Decided:
     steps = rules.workflows[enrollment.workflow].steps
     bare = Enrollment(
         id=enrollment.id,
@@ -139,29 +139,27 @@ def _decide_one(rules: Rules, enrollment: Enrollment, evidence: Evidence, log_of
     decision = decide(
         bare,
         steps,
-        [each.exit for each in evidence.offers],
-        told=[each.completion for each in evidence.completions],
+        [each.exit for each in grounds.offers],
+        told=[each.completion for each in grounds.completions],
     )
-    offer = next((each for each in evidence.offers if each.exit is decision.exit), None)
+    offer = next((each for each in grounds.offers if each.exit is decision.exit), None)
     last = decision.last_step
     return _Decided(
         enrollment=enrollment,
         decision=decision,
         place=None if last is None else place(steps, last),
         offer=offer,
-        kept=_kept(offer, enrollment, evidence, log_of) if offer else None,
-        evidence=evidence,
+        kept=_kept(offer, enrollment, grounds, log_of) if offer else None,
+        grounds=grounds,
     )
 
 
-def _kept(
-    offer: Offer, enrollment: Enrollment, evidence: Evidence, log_of: Mapping[int, int | None]
-) -> KeptExit | None:
+def _kept(offer: Offer, enrollment: Enrollment, grounds: Grounds, log_of: Mapping[int, int | None]) -> KeptExit | None:
     """Return the exit that is kept and says the same as an offer; the one that stands now, if it is among them."""
     log = log_of.get(offer.reading) if offer.reading else None
     same = [
         each
-        for each in evidence.kept
+        for each in grounds.kept
         if each is offer.kept or (each.exit == offer.exit and each.log == log and each.is_in_log == bool(offer.reading))
     ]
     return next((each for each in same if each.id == enrollment.exit_id), same[-1] if same else None)
@@ -170,7 +168,7 @@ def _kept(
 def _write(store: Store, origin: Origin, moment: Moment, decided: Sequence[_Decided]) -> list[Change]:
     """Write what changes: completed steps as their readers', exits that are new, and those that stand again."""
     for each in decided:
-        for told in each.evidence.completions:
+        for told in each.grounds.completions:
             if told.run is not None and told.completion in each.decision.completed:
                 enrollments.save_completions(
                     store, Origin(told.run, told.reading), [(each.enrollment.id, told.completion)]
@@ -192,6 +190,7 @@ def _write(store: Store, origin: Origin, moment: Moment, decided: Sequence[_Deci
     for reading, outcomes in new.items():
         enrollments.save_outcomes(store, Origin(origin.run, reading), outcomes)
     enrollments.put_back(store, origin.run, put_back)
+    standing.note_reconsidered(store, origin.run, {each.before.id for each in changes})
     return changes
 
 
@@ -248,7 +247,12 @@ def as_json(store: Store, found: Reconsidered) -> dict[str, Any]:
 
 
 def _named(each: Enrollment, keys: Mapping[int, str]) -> dict[str, Any]:
-    return {"workflow": each.workflow, "record": keys.get(each.record_id), "enrolled_at": shown(each.enrolled_at)}
+    return {
+        "enrollment": each.id,
+        "workflow": each.workflow,
+        "record": keys.get(each.record_id),
+        "enrolled_at": shown(each.enrolled_at),
+    }
 
 
 def _shown(exit_: Exit | None, step: str | None) -> dict[str, Any]:

@@ -5,17 +5,21 @@ ours. The order of the rows decides where two formats would recognise a log.
 """
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import NamedTuple
 
 from crmflow.core.errors import UsageError
+from crmflow.core.triggers import EVERYTHING, Interest
+from crmflow.sources.batches import Batch
 from crmflow.sources.envelopes import unwrap
 from crmflow.sources.inputs import BOM
-from crmflow.sources.logs import Layout
+from crmflow.sources.logs import Layout, Log, Piece
 from crmflow.sources.objects import Body, Element, LineError, elements_at, read_utf8
 from crmflow.sources.terms import OURS, Head, Options, Source, Terms, zone_named
 
 _LINES_LOOKED_AT = 20
 _WHITE = b" \t\r\n"
+_ANY = Options()
 _OPENINGS = (b"[", b"{", b"[{")
 """First lines of JSON that goes on over many lines."""
 
@@ -71,6 +75,18 @@ def terms_for(start: bytes, options: Options) -> Terms:
     head = look(start)
     name = options.format or next((each.name for each in FORMATS.values() if each.load().recognises(head)), OURS)
     return Terms(name, head.layout, _header(head.data), options.assume_tz, options.workflow_key)
+
+
+def pieces_of(log: Log, options: Options = _ANY) -> Iterator[tuple[Piece, Terms]]:
+    """Yield a whole log in pieces, each with how it is read; raises `SourceError` where reading fails."""
+    terms = terms_for(log.head, options)
+    for piece in log.cut(terms.layout, 0, 1):
+        yield piece, terms
+
+
+def decode(piece: Piece, terms: Terms, now: datetime, interest: Interest = EVERYTHING) -> Batch:
+    """Return what a piece says, as `Source.decode` of its format."""
+    return source(terms.format).decode(piece, terms, now, interest)
 
 
 def look(start: bytes) -> Head:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import msgspec
 
 from crmflow.core.model import Event
-from crmflow.core.triggers import EVERYTHING
 from crmflow.sources import formats
 from crmflow.sources.inputs import BOM
 from crmflow.sources.logs import Piece
@@ -62,7 +61,7 @@ def search(task: Search) -> Found:
 
 
 def _decoded(task: Search, piece: Piece) -> list[Event]:
-    return formats.source(task.terms.format).decode(piece, task.terms, task.now, EVERYTHING).events
+    return formats.decode(piece, task.terms, task.now).events
 
 
 def search_packed(task: Search) -> bytes:

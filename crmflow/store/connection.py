@@ -205,6 +205,19 @@ class Store:
         with explained(self.path, self.outcome):
             self._connection.backup(target)
 
+    @contextmanager
+    def reading_beside(self, other: "Store", name: str) -> Iterator[None]:
+        """Run the block as one change in which queries may read another store, whose tables stand behind `name`.
+
+        All of them see that store as it is at one moment; its writers are not held up by it.
+        """
+        self.rows(f"ATTACH ? AS {name}", [_address(other.path, "ro")])
+        try:
+            with self.change():
+                yield
+        finally:
+            self.rows(f"DETACH {name}")
+
     def upgrade(self) -> None:
         """Run the migrations that this store has not had yet, all of them or none."""
         with self._lock.held(self.outcome):
@@ -322,7 +335,7 @@ def sync(path: Path) -> None:
 def _connect(path: Path, wait: float) -> sqlite3.Connection:
     busy_ms = round(min(max(1000 * wait, SHORTEST_BUSY_MS), LONGEST_BUSY_MS))
     with explained(path):
-        connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, isolation_level=None)
+        connection = sqlite3.connect(_address(path, "rw"), uri=True, isolation_level=None)
         try:
             for pragma in (f"PRAGMA busy_timeout = {busy_ms}", *_PRAGMAS):
                 connection.execute(pragma).fetchall()
@@ -331,6 +344,11 @@ def _connect(path: Path, wait: float) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def _address(path: Path, mode: str) -> str:
+    """Return the file at `path` as SQLite opens it, for reading (`ro`) or for writing too (`rw`)."""
+    return f"file:{quote(str(path.absolute()))}?mode={mode}"
 
 
 def _pending(store: Store) -> bool:

@@ -10,6 +10,9 @@ from crmflow.store.connection import Row, Store, array
 from crmflow.store.faults import kept
 from crmflow.store.runs import TAKEN_OVER, UNDONE
 
+ROWS_AT_ONCE = 20_000
+"""How many enrollments are held at once where all are gone through."""
+
 
 class Outcome(NamedTuple):
     """What a settlement changes in one enrollment: the exit that now stands, and the last step that counts.
@@ -84,6 +87,16 @@ def load(store: Store, numbers: Iterable[int]) -> list[Enrollment]:
     return [kept(_enrollment, row) for row in rows]
 
 
+def numbers_in(store: Store, names: Iterable[str]) -> set[int]:
+    """Return the numbers of all enrollments in these workflows, those that ended included."""
+    rows = store.rows(
+        "SELECT enrollment.id FROM enrollment JOIN workflow ON workflow.id = workflow_id"
+        " WHERE name IN (SELECT value FROM json_each(?))",
+        [array(names)],
+    )
+    return {number for (number,) in rows}
+
+
 def active_in(store: Store, workflow: str) -> list[Enrollment]:
     """Return the active enrollments of a workflow, the oldest first."""
     rows = store.rows(
@@ -92,6 +105,19 @@ def active_in(store: Store, workflow: str) -> list[Enrollment]:
         [workflow],
     )
     return [kept(_enrollment, row) for row in rows]
+
+
+def every(store: Store, workflows: Iterable[str]) -> Iterator[Enrollment]:
+    """Yield the enrollments of these workflows in the order of their numbers, without those of removed records."""
+    names, last = array(workflows), 0
+    while rows := store.rows(
+        f"SELECT {_COLUMNS} FROM enrollment{_JOINS} JOIN record ON record.id = record_id"
+        " WHERE enrollment.id > ? AND workflow.name IN (SELECT value FROM json_each(?)) AND removed_at IS NULL"
+        " ORDER BY enrollment.id LIMIT ?",
+        [last, names, ROWS_AT_ONCE],
+    ):
+        yield from (kept(_enrollment, row) for row in rows)
+        last = rows[-1][0]
 
 
 def _enrollment(row: Row) -> Enrollment:

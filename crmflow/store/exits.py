@@ -1,8 +1,9 @@
 """Exits as such: how many there are, of which kind."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from crmflow.store.connection import Store
+from crmflow.store.connection import Store, array
 
 
 class Ended(NamedTuple):
@@ -45,3 +46,14 @@ def ended_since(store: Store, number: int) -> list[Ended]:
             [number, number],
         )
     ]
+
+
+def sources(store: Store, numbers: Iterable[int]) -> dict[int, str]:
+    """Return the source in which the event of each of these exits stands, by the exit's number."""
+    return dict(
+        store.rows(
+            "SELECT exit.id, reading.path FROM json_each(?) AS wanted CROSS JOIN exit ON exit.id = wanted.value"
+            " JOIN reading ON reading.id = reading_id",
+            [array(numbers)],
+        )
+    )

@@ -175,11 +175,19 @@ def save_rejects(store: Store, reading: int, rejects: Iterable[Reject]) -> None:
 
 def rejects(store: Store) -> list[KeptReject]:
     """Return every reject that is kept, in the order in which they were met."""
-    rows = store.rows(
-        "SELECT reject.id, run_id, path, terms, line, offset, reason, text FROM reject"
-        " JOIN reading ON reading.id = reading_id ORDER BY reject.id"
-    )
-    return [_kept(row) for row in rows]
+    return [_kept(row) for row in store.rows(_REJECTS)]
+
+
+def first_reject(store: Store) -> KeptReject | None:
+    """Return the reject that was met first, or None."""
+    row = store.row(f"{_REJECTS} LIMIT 1")
+    return _kept(row) if row else None
+
+
+_REJECTS = (
+    "SELECT reject.id, run_id, path, terms, line, offset, reason, text FROM reject"
+    " JOIN reading ON reading.id = reading_id ORDER BY reject.id"
+)
 
 
 def drop_rejects(store: Store, numbers: Sequence[int]) -> None:

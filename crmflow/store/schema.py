@@ -8,8 +8,8 @@ The truth and what is derived from it:
 - `definition` keeps every version of a workflow; `workflow.definition_id` is the one in force (null: removed).
 - `enrollment` carries its state and the exit that stands; `exit` also keeps those that were superseded.
 - `run.undone_by_run_id` tells of what was undone; a run without it stands. An exit that stands again after it was
-  superseded is `restored`; an enrollment that an undone run began is withdrawn. `retraction` names events that count
-  no more, by their identity.
+  superseded is `restored`; an enrollment that an undone run began is withdrawn. `reconsidered` tells which
+  enrollments a run settled anew and changed. `retraction` names events that count no more, by their identity.
 - `log` is a file that is known by its content, `reading` what one run read of it and on which terms, `reject` a line
   not understood.
 - `message_workflow` says of which workflow a mail is. An event that names its mail but no workflow is kept as an
@@ -232,6 +232,13 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
             run_id INTEGER NOT NULL REFERENCES run (id),
             withdrawn_run_id INTEGER NOT NULL REFERENCES run (id)
         ) STRICT
+        """,
+        """
+        CREATE TABLE reconsidered (
+            run_id INTEGER NOT NULL REFERENCES run (id),
+            enrollment_id INTEGER NOT NULL REFERENCES enrollment (id),
+            PRIMARY KEY (run_id, enrollment_id)
+        ) STRICT, WITHOUT ROWID
         """,
         """
         CREATE TABLE retraction (

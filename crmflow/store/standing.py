@@ -126,6 +126,7 @@ def touched_enrollments(store: Store, run: int) -> set[int]:
         "SELECT enrollment_id FROM exit WHERE ?1 IN (run_id, superseded_run_id, restored_run_id)"
         " UNION SELECT enrollment_id FROM exit JOIN reading ON reading.id = reading_id WHERE reading.run_id = ?1"
         " UNION SELECT enrollment_id FROM step_completion WHERE run_id = ?1"
+        " UNION SELECT enrollment_id FROM reconsidered WHERE run_id = ?1"
         " UNION SELECT enrollment.id FROM enrollment JOIN field_change USING (record_id) WHERE field_change.run_id = ?1"
         " UNION SELECT enrollment.id FROM enrollment JOIN bounce USING (record_id) WHERE bounce.run_id = ?1"
         " UNION SELECT enrollment.id FROM enrollment JOIN retraction USING (record_id)"
@@ -145,6 +146,11 @@ def touched_records(store: Store, run: int) -> set[int]:
         [run],
     )
     return {number for (number,) in rows}
+
+
+def note_reconsidered(store: Store, run: int, enrollments: Iterable[int]) -> None:
+    """Write down which enrollments a run settled anew and changed."""
+    store.insert("reconsidered", ((run, number) for number in sorted(enrollments)))
 
 
 def begun_by(store: Store, run: int) -> set[int]:
@@ -173,8 +179,8 @@ def withdraw(store: Store, run: int, enrollments: Iterable[int]) -> None:
         f" WHERE id {its}",
         [run, numbers],
     )
-    store.execute(f"DELETE FROM step_completion WHERE enrollment_id {its}", [numbers])
-    store.execute(f"DELETE FROM exit WHERE enrollment_id {its}", [numbers])
+    for table in ("reconsidered", "step_completion", "exit"):
+        store.execute(f"DELETE FROM {table} WHERE enrollment_id {its}", [numbers])
     store.execute(f"DELETE FROM enrollment WHERE id {its}", [numbers])
 
 

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from crmflow.core.model import EMAIL_FIELD, Definition, Enrollment, Exit, Moment, Scalar
-from crmflow.operations import disenroll, enroll
-from crmflow.store import enrollments, records, runs, workflows
+from crmflow.core.model import EMAIL_FIELD, Enrollment, Exit, Scalar
+from crmflow.core.replay import replay
+from crmflow.core.triggers import Rules
+from crmflow.store import enrollments, records
 from crmflow.store.connection import Store
-from tests.operations.worlds import CAST, NOW, START, World
+from tests.operations.worlds import CAST, World
 
 EVERYBODY = range(1, len(CAST) + 1)
 
@@ -33,18 +34,6 @@ class Outcome(NamedTuple):
     standings: list[Standing]
     fields: dict[tuple[int, str], str]
     bounced: set[int]
-
-
-def begin(store: Store, world: World) -> None:
-    """Put the workflows in force and let the stays happen, one after the other."""
-    moment = Moment(START, START)
-    definitions = [Definition(each, each.workflow, f"{each.workflow}.yaml", "") for each in world.workflows]
-    with store.change():
-        workflows.put(store, runs.begin(store, "workflow apply", moment), definitions, moment)
-    for stay in world.stays:
-        enroll.enroll(store, stay.ref, stay.workflow.workflow, Moment(stay.enrolled_at, NOW))
-        if stay.exited_at is not None:
-            disenroll.disenroll(store, stay.ref, stay.workflow.workflow, Moment(stay.exited_at, NOW))
 
 
 def every_enrollment(store: Store) -> list[Enrollment]:
@@ -72,3 +61,13 @@ def standing(enrollment: Enrollment, exit_: Exit | None, step: str | None, step_
 def fields_as_json(fields: Mapping[tuple[int, str], Scalar]) -> dict[tuple[int, str], str]:
     """Return fields so that 5, 5.0 and true, which Python takes for equal or nearly so, stay apart."""
     return {name: json.dumps(value) for name, value in fields.items()}
+
+
+def replayed(world: World) -> list[Standing]:
+    """Return how the enrollments of a world stand by the plain replay."""
+    enrolled = world.enrolled
+    decisions = replay(Rules(world.workflows), enrolled, world.located)
+    return [
+        standing(each, exit_, last.step if last else None, last.at if last else None)
+        for each, (exit_, last, _) in zip(enrolled, decisions, strict=True)
+    ]

@@ -1,9 +1,7 @@
 """The law of SPEC 4: the state does not depend on how the log is read, and the plain replay says what it is."""
 
 import shutil
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,34 +10,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crmflow.core.errors import CrmflowError
-from crmflow.core.model import Event, Moment
-from crmflow.core.replay import replay, replay_fields
-from crmflow.core.triggers import Rules
-from crmflow.operations import disenroll, upkeep
-from crmflow.operations.ingest import Manner, Watcher, ingest
+from crmflow.core.model import Moment
+from crmflow.core.replay import replay_fields
+from crmflow.operations import upkeep
+from crmflow.operations.ingest import Manner, ingest
 from crmflow.sources.logs import PIECE_SIZE
 from crmflow.store.connection import Store, open_store
-from tests.operations.standings import Standing, begin, every_enrollment, fields_as_json, outcome, standing
+from tests.operations.living import SILENT, begin, leave, lines_of
+from tests.operations.standings import every_enrollment, fields_as_json, outcome, replayed
 from tests.operations.worlds import (
     FIRST_VALUES,
     NOW,
     Reading,
-    Stay,
     World,
-    line_of,
     readings,
     worlds,
 )
-
-SILENT = Watcher(lambda _: None, lambda _: None)
-NO_EVENTS = (b"not an event\n", b"\n", b'{"type": "replied", "prospect": "p-1"}\n')
 
 
 @st.composite
 def _read_worlds(draw: st.DrawFn) -> tuple[World, list[Reading]]:
     world = draw(worlds())
-    return world, draw(readings(len(_lines(world.events))))
+    return world, draw(readings(len(lines_of(world.events))))
 
 
 def _hold(cast: Path, world: World, how: Sequence[Reading]) -> None:
@@ -59,37 +51,27 @@ def _hold(cast: Path, world: World, how: Sequence[Reading]) -> None:
             in_parts = outcome(store)
             assert [each for each in upkeep.examine(store) if each.is_fault] == []
     assert in_parts == at_once
-    assert at_once.standings == _replayed(world)
+    assert at_once.standings == replayed(world)
     assert at_once.fields == fields_as_json(replay_fields(FIRST_VALUES, world.located))
-
-
-def _leave(store: Store, leavings: Iterable[tuple[Stay, datetime]]) -> None:
-    for stay, at in leavings:
-        with suppress(CrmflowError):  # whoever entered only later was not in it
-            disenroll.disenroll(store, stay.ref, stay.workflow.workflow, Moment(at, NOW))
-
-
-def _lines(events: Iterable[Event]) -> list[bytes]:
-    return [*map(line_of, events), *NO_EVENTS]
 
 
 def _read_at_once(store: Store, world: World, folder: Path) -> None:
     log = folder / "sorted.jsonl"
     in_order = sorted(world.events, key=lambda event: event.at)
-    log.write_bytes(b"".join(_lines(in_order)))
+    log.write_bytes(b"".join(lines_of(in_order)))
     _ingest(store, log, PIECE_SIZE, from_start=False)
-    _leave(store, world.leavings)
+    leave(store, world.leavings)
 
 
 def _read_in_parts(store: Store, world: World, how: Sequence[Reading], folder: Path) -> None:
-    lines, leavings = _lines(world.events), iter(world.leavings)
+    lines, leavings = lines_of(world.events), iter(world.leavings)
     for each in how:
-        _leave(store, islice(leavings, each.leaving_count))
+        leave(store, islice(leavings, each.leaving_count))
         log = folder / each.log
         with log.open("ab") as file:
             file.writelines(lines[number] for number in each.lines)
         _ingest(store, log, each.piece_size, from_start=each.from_start)
-    _leave(store, leavings)
+    leave(store, leavings)
 
 
 def _ingest(store: Store, log: Path, piece_size: int, *, from_start: bool) -> None:
@@ -104,15 +86,6 @@ def _ingest(store: Store, log: Path, piece_size: int, *, from_start: bool) -> No
     assert summary.exits == sum(each.exit is None for each in changed)
     assert summary.moved == sum(each.exit is not None for each in changed)
     assert (summary.incomplete, summary.faults) == (0, [])
-
-
-def _replayed(world: World) -> list[Standing]:
-    enrolled = world.enrolled
-    decisions = replay(Rules(world.workflows), enrolled, world.located)
-    return [
-        standing(each, exit_, last.step if last else None, last.at if last else None)
-        for each, (exit_, last, _) in zip(enrolled, decisions, strict=True)
-    ]
 
 
 @settings(max_examples=150, derandomize=True)

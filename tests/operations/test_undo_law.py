@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from crmflow.core.errors import CrmflowError
 from crmflow.core.model import Moment
 from crmflow.operations import disenroll, edit_record, upkeep
-from crmflow.operations.ingest import Watcher, ingest
+from crmflow.operations.ingest import ingest
 from crmflow.operations.undo import undo
 from crmflow.store.connection import Store, open_store
-from tests.operations.standings import begin, outcome
+from tests.operations.living import SILENT, begin
+from tests.operations.standings import outcome
 from tests.operations.worlds import CAST, NOW, World, line_of, worlds
 
-SILENT = Watcher(lambda _: None, lambda _: None)
 MOMENT = Moment(NOW, NOW)
 
 

@@ -103,6 +103,11 @@ def _workflow(name: str, kind: RecordType) -> st.SearchStrategy[Workflow]:
     )
 
 
+def redefined(workflows: Sequence[Workflow]) -> st.SearchStrategy[tuple[Workflow, ...]]:
+    """Return other definitions of the same workflows."""
+    return st.tuples(*(_workflow(each.workflow, each.type) for each in workflows))
+
+
 _WORKFLOWS = st.lists(
     st.tuples(st.sampled_from(_WORKFLOW_NAMES), st.sampled_from(("prospect", *RECORD_TYPES))),
     min_size=1,
