@@ -33,6 +33,7 @@ _REASONS = {
     "page": "of another page",
     "unknown_workflow": "of an unknown workflow",
     "workflow": "of another workflow",
+    "suspect": "likely caused by a machine",
     "before": "before the enrollment",
 }
 """What is said of events that are only counted, by why they were not taken."""

@@ -14,7 +14,7 @@ from crmflow.core.addresses import PatternSet, compile_pattern
 from crmflow.core.model import STATUS_FIELD, Enrollment, Event, Exit, Scalar, Trigger
 from crmflow.core.settlement import precedence
 from crmflow.core.times import shown
-from crmflow.core.triggers import STATUS_EVENTS, Rules, is_same, written
+from crmflow.core.triggers import COUNT_SUSPECT, STATUS_EVENTS, Rules, is_same, written
 
 
 class Case(NamedTuple):
@@ -64,6 +64,9 @@ _AWAITED = {
     "replied": "a reply to an email of any workflow",
     "conversation_started": "a new email from it, in a new thread",
     "hard_bounced": "a hard bounce of an email to it",
+    "unsubscribed": "it to unsubscribe from emails",
+    "spam_reported": "it to report an email as spam",
+    "meeting_booked": "it to book a meeting",
     "deal_won": "the deal to be won, or its status to be set to won",
     "deal_lost": "the deal to be lost, or its status to be set to lost",
 }
@@ -75,7 +78,7 @@ def told(event: Event) -> str:
         case "page_visited":
             return event.url or ""
         case "link_clicked":
-            return f"email of {event.workflow}"
+            return f"email of {event.workflow}" if event.workflow else f"email {event.message}"
         case "step_completed":
             return f"{event.step} of {event.workflow}"
         case "field_updated":
@@ -168,6 +171,10 @@ def _is_of_other_workflow(case: Case) -> bool:
     return case.trigger.trigger == "link_clicked" and case.event.workflow != case.enrollment.workflow
 
 
+def _is_suspect(case: Case) -> bool:
+    return case.event.is_suspect and case.trigger.suspect != COUNT_SUSPECT
+
+
 def _is_before(case: Case) -> bool:
     return case.event.at < case.enrollment.enrolled_at
 
@@ -209,9 +216,14 @@ _CONDITIONS = (
     _Condition(
         "unknown_workflow",
         _is_of_unknown_workflow,
-        lambda case: f"it is an email of {case.event.workflow}, which is no workflow in force",
+        lambda case: (
+            f"it is an email of {case.event.workflow}, which is no workflow in force"
+            if case.event.workflow
+            else "nothing says of which workflow its email is"
+        ),
     ),
     _Condition("workflow", _is_of_other_workflow, lambda case: f"it is an email of {case.event.workflow}"),
+    _Condition("suspect", _is_suspect, lambda _case: "a machine likely caused it"),
     _Condition(
         "before", _is_before, lambda case: f"it happened before the enrollment, {shown(case.enrollment.enrolled_at)}"
     ),

@@ -7,8 +7,10 @@ from typing import NamedTuple
 from crmflow.core.errors import SourceError
 from crmflow.core.identity import identity
 from crmflow.core.model import Event
+from crmflow.operations.attribution import attributed
 from crmflow.operations.lookup import require_other_file
 from crmflow.operations.recall import Gone, numbers_of, recall
+from crmflow.sources import formats
 from crmflow.sources.logs import open_log
 from crmflow.sources.searching import Search, names_to_find, search
 from crmflow.store import records, retractions
@@ -55,14 +57,16 @@ def gather(store: Store, record: int, given: Sequence[str], now: datetime) -> Ev
             faults.append(error.what if error.hint is None else f"{error.what} ({error.hint})")
     retracted = retractions.in_force(store, found)
     events = [told._replace(retraction=retracted.get(name)) for name, told in found.items()]
+    of_workflows = attributed(store, [(number, told.event) for number, told in enumerate(events)])
+    events = [events[number]._replace(event=event) for number, event in of_workflows]
     return Evidence(sorted(events, key=lambda told: told.event.at), memory.gone, faults)
 
 
 def _look_through(store: Store, path: str, record: int, now: datetime) -> Iterator[Event]:
     names = names_to_find(records.names_of(store, [record]))
     with open_log(path) as log:
-        for piece in log.pieces(0, 1):
-            events = search(Search(0, piece, now, names)).events
+        for piece, terms in formats.pieces_of(log):
+            events = search(Search(0, piece, terms, now, names)).events
             numbers = numbers_of(store, events)
             yield from (event for event in events if numbers.get((event.record_type, event.name)) == record)
         if log.fault is not None:

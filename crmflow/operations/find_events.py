@@ -13,10 +13,11 @@ from crmflow.core.model import Event, Moment
 from crmflow.core.times import from_stored
 from crmflow.operations.lookup import require_other_file
 from crmflow.operations.recall import Shelf
-from crmflow.sources import jsonl
+from crmflow.sources import formats
 from crmflow.sources.batches import Batch
 from crmflow.sources.logs import Log, open_log
-from crmflow.store import logs
+from crmflow.sources.terms import Options, Terms, unpack_terms
+from crmflow.store import faults, logs
 from crmflow.store.connection import Store
 
 _PLACE = re.compile(r"(?P<source>.+):(?P<line>[1-9]\d*)", re.DOTALL)
@@ -71,8 +72,7 @@ def split_place(store: Store, name: str) -> tuple[str, int] | None:
 def find_at(store: Store, source: str, line: int, moment: Moment) -> Found:
     """Return the event in a line of a log; raises `CrmflowError` where there is none."""
     with ExitStack() as stack:
-        log = _open(store, stack, source)
-        for batch in _batches(log, moment):
+        for batch in _batches(*_open(store, stack, source), moment):
             for event in batch.events:
                 if event.line == line:
                     return Found(event, source)
@@ -87,23 +87,26 @@ def find_selected(store: Store, selection: Selection, given: Sequence[str], mome
     found = []
     for source in sources:
         with ExitStack() as stack:
-            log = _open(store, stack, source, given)
-            for batch in _batches(log, moment):
+            for batch in _batches(*_open(store, stack, source, given), moment):
                 found += [Found(event, source) for event in batch.events if selection.takes(event)]
     return found
 
 
-def _open(store: Store, stack: ExitStack, source: str, given: Sequence[str] = ()) -> Log:
-    """Return a log, open: the known one that was read under this name, wherever it lies now, else the file itself."""
+def _open(store: Store, stack: ExitStack, source: str, given: Sequence[str] = ()) -> tuple[Log, Terms]:
+    """Return a log, open, and how it is read.
+
+    It is the known one that was read under this name, wherever it lies now, as it was read last; else the file itself.
+    """
     shelf = Shelf(store, given)
     for number in logs.sources(store).get(source, ()):
         log = stack.enter_context(shelf.taken_from(logs.get(store, number)))
         if log is not None:
-            return log
+            return log, faults.kept(unpack_terms, logs.latest_terms(store, number) or "{}")
     require_other_file(store, source)
-    return stack.enter_context(open_log(source))
+    log = stack.enter_context(open_log(source))
+    return log, formats.terms_for(log.head, Options())
 
 
-def _batches(log: Log, moment: Moment) -> Iterator[Batch]:
-    for piece in log.pieces(0, 1):
-        yield jsonl.decode(piece, moment.now)
+def _batches(log: Log, terms: Terms, moment: Moment) -> Iterator[Batch]:
+    for piece in log.cut(terms.layout, 0, 1):
+        yield formats.decode(piece, terms, moment.now)

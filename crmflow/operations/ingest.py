@@ -20,8 +20,10 @@ from crmflow.operations.engines.processes import Processes
 from crmflow.operations.harvest import Task, harvest_packed
 from crmflow.operations.lookup import require_other_file
 from crmflow.operations.settling import rules_in_force
+from crmflow.sources import formats
 from crmflow.sources.batches import Batch, joined, unpack
 from crmflow.sources.logs import PIECE_SIZE, Log, open_log
+from crmflow.sources.terms import OURS, Options, Terms, pack_terms
 from crmflow.store import logs, runs, workflows
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
@@ -43,13 +45,15 @@ class ReadSource:
     from_offset: int
     to_offset: int
     lines: int = 0
+    format: str = OURS
 
 
 @dataclass
 class Summary:
     """What became of every line that a run read: SPEC 7's JSON of `ingest`, and the sources that could not be read.
 
-    Of the lines considered `retracted` are events that count no more.
+    Of the lines considered `retracted` are events that count no more. `suspect` and `ambiguous` events are in one of
+    the classes like all others.
     """
 
     run: int | None = None
@@ -60,6 +64,8 @@ class Summary:
     unmatched: int = 0
     considered: int = 0
     retracted: int = 0
+    suspect: int = 0
+    ambiguous: int = 0
     exits: int = 0
     moved: int = 0
     incomplete: int = 0
@@ -74,6 +80,8 @@ class Summary:
             known = word if word in self.unknown_types or len(self.unknown_types) < MOST_UNKNOWN_TYPES else OTHER_TYPES
             self.unknown_types[known] = self.unknown_types.get(known, 0) + number
         self.without_effect += batch.without_effect
+        self.suspect += batch.suspect
+        self.ambiguous += batch.ambiguous
         self.unmatched += absorbed.unmatched
         self.considered += absorbed.considered
         self.retracted += absorbed.retracted
@@ -84,11 +92,18 @@ class Summary:
             raise AssertionError(f"{self.lines} lines, but not as many in their classes: {self}")
 
     def as_json(self) -> dict[str, Any]:
-        """Return the summary as plain values; the faults are said, not part of it, and retracted events only if any."""
+        """Return the summary as plain values; the faults are said, not part of it.
+
+        Retracted, suspect and ambiguous events are told only if there are any, a format only if it is not ours.
+        """
         plain = asdict(self)
         del plain["faults"]
-        if not self.retracted:
-            del plain["retracted"]
+        for name in ("retracted", "suspect", "ambiguous"):
+            if not plain[name]:
+                del plain[name]
+        for each in plain["sources"]:
+            if each["format"] == OURS:
+                del each["format"]
         return plain
 
 
@@ -99,6 +114,22 @@ class Watcher(NamedTuple):
     say: Callable[[str], None]
 
 
+class Manner(NamedTuple):
+    """How logs are to be read: what the user says about them, whether all of it again, how much of it at once."""
+
+    options: Options = Options()
+    from_start: bool = False
+    piece_size: int = PIECE_SIZE
+
+
+_PLAINLY = Manner()
+
+
+def manner(format_: str | None, assume_tz: str | None, workflow_key: str, *, from_start: bool) -> Manner:
+    """Return how logs are to be read; raises `UsageError` for a format or a zone that there is not."""
+    return Manner(formats.chosen(format_, assume_tz, workflow_key), from_start)
+
+
 class _Place(NamedTuple):
     """Where the reading of a log goes on; `log` is the store's number, None for what can't be known again."""
 
@@ -107,15 +138,7 @@ class _Place(NamedTuple):
     line: int
 
 
-def ingest(
-    store: Store,
-    paths: Sequence[str],
-    moment: Moment,
-    watcher: Watcher,
-    *,
-    from_start: bool = False,
-    piece_size: int = PIECE_SIZE,
-) -> Summary:
+def ingest(store: Store, paths: Sequence[str], moment: Moment, watcher: Watcher, manner: Manner = _PLAINLY) -> Summary:
     """Read what is new in these logs, a transaction for about each `piece_size` bytes; returns what became of it.
 
     A source that can't be read is named in the summary's `faults` and does not stop the others. Raises `UsageError`
@@ -123,10 +146,10 @@ def ingest(
     """
     _refuse_what_is_no_log(store, paths)
     with paused_collection(), Processes() as processes:
-        run = _Ingest(store, moment, watcher, processes, piece_size)
+        run = _Ingest(store, moment, watcher, processes, manner)
         for path in paths:
             try:
-                run.read_file(path, from_start=from_start)
+                run.read_file(path)
             except SourceError as error:
                 run.summary.faults.append(error.what if error.hint is None else f"{error.what} ({error.hint})")
         return run.finish()
@@ -144,34 +167,35 @@ def _refuse_what_is_no_log(store: Store, paths: Sequence[str]) -> None:
 class _Ingest:
     """One run over several logs: its number once it has read something, and its summary so far."""
 
-    def __init__(self, store: Store, moment: Moment, watcher: Watcher, processes: Processes, piece_size: int) -> None:
+    def __init__(self, store: Store, moment: Moment, watcher: Watcher, processes: Processes, manner: Manner) -> None:
         self._store = store
         self._moment = moment
         self._watcher = watcher
         self._processes = processes
-        self._piece_size = piece_size
+        self._manner = manner
         self._seen: set[tuple[int, int]] = set()
         self._run: int | None = None
         self._readings: dict[str, tuple[int, ReadSource]] = {}
         self.summary = Summary()
 
-    def read_file(self, path: str, *, from_start: bool) -> None:
+    def read_file(self, path: str) -> None:
         with open_log(path) as log:
             if log.file_id is not None and log.file_id in self._seen:
                 self._watcher.say(f"{path}: the same file as one before it; read once")
                 return
             if log.file_id is not None:
                 self._seen.add(log.file_id)
-            self._read(log, from_start=from_start)
+            self._read(log)
             if log.fault is not None:
                 self.summary.faults.append(f"{path}: {log.fault}")
 
-    def _read(self, log: Log, *, from_start: bool) -> None:
+    def _read(self, log: Log) -> None:
+        terms = formats.terms_for(log.head, self._manner.options)
         place = self._recognise(log)
-        if place is not None and from_start:
+        if place is not None and self._manner.from_start:
             place = place._replace(offset=0, line=1)
         while place is not None:
-            place = self._read_from(log, place, from_start=from_start)
+            place = self._read_from(log, terms, place)
 
     def finish(self) -> Summary:
         if self._run is not None:
@@ -195,11 +219,11 @@ class _Ingest:
             )
         return _Place(0, 0, 1)
 
-    def _read_from(self, log: Log, place: _Place, *, from_start: bool) -> _Place | None:
+    def _read_from(self, log: Log, terms: Terms, place: _Place) -> _Place | None:
         """Read a log from a place on; returns where to go on instead, where another run has changed what that needs."""
         read_before = 0
         definitions = workflows.contents(self._store)
-        for batch in self._stretches(log, place, definitions):
+        for batch in self._stretches(log, terms, place, definitions):
             if batch.incomplete:
                 self.summary.incomplete += 1
                 self._watcher.say(f"{log.path}: the last line is not complete; left for the next run")
@@ -207,21 +231,22 @@ class _Ingest:
                 continue
             with self._store.change():
                 known = self._known(log, place)
-                if known is not None and not from_start and known.length != place.offset:
+                if known is not None and not self._manner.from_start and known.length != place.offset:
                     return _Place(known.id, known.length, known.next_line)
                 place = place._replace(log=known.id if known else None)
                 if workflows.contents(self._store) != definitions:
                     return place
-                self._take_in(log, known, place.offset, batch)
+                reading = self._reading(log, terms, known, place.offset)
+                self._take_in(log, known, reading, batch)
             place = place._replace(offset=batch.end_offset, line=batch.end_line)
             self._watcher.read(log.bytes_read - read_before)
             read_before = log.bytes_read
         return None
 
-    def _stretches(self, log: Log, place: _Place, definitions: tuple[str, ...]) -> Iterator[Batch]:
+    def _stretches(self, log: Log, terms: Terms, place: _Place, definitions: tuple[str, ...]) -> Iterator[Batch]:
         """Yield what the log says from a place on, for each transaction one batch."""
-        pieces = log.pieces(place.offset, place.line, self._piece_size)
-        tasks = (Task(piece, self._moment.now, definitions) for piece in pieces)
+        pieces = log.cut(terms.layout, place.offset, place.line, self._manner.piece_size)
+        tasks = (Task(piece, terms, self._moment.now, definitions) for piece in pieces)
         packed = self._processes.map_in_order(harvest_packed, tasks)
         while batches := [unpack(each) for each in islice(packed, PIECES_AT_ONCE)]:
             yield joined(batches)
@@ -238,8 +263,8 @@ class _Ingest:
                 return known
         return logs.get(self._store, logs.add(self._store, log.absolute_path, log.first_line))
 
-    def _take_in(self, log: Log, known: KnownLog | None, offset: int, batch: Batch) -> None:
-        reading, source = self._reading(log, known, offset)
+    def _take_in(self, log: Log, known: KnownLog | None, read: tuple[int, ReadSource], batch: Batch) -> None:
+        reading, source = read
         absorbed = absorb(self._store, Origin(self._number(), reading), rules_in_force(self._store), batch.events)
         logs.save_rejects(self._store, reading, batch.rejects)
         logs.extend_reading(self._store, reading, batch.end_offset, batch.lines)
@@ -262,14 +287,14 @@ class _Ingest:
             self._run = runs.begin(self._store, "ingest", self._moment)
         return self._run
 
-    def _reading(self, log: Log, known: KnownLog | None, offset: int) -> tuple[int, ReadSource]:
-        if (
-            log.path not in self._readings or self._readings[log.path][1].to_offset != offset
-        ):  # another run read between
-            number = logs.add_reading(
-                self._store, self._number(), log.path, log=known.id if known else None, offset=offset
-            )
-            source = ReadSource(log.path, offset, offset)
+    def _reading(self, log: Log, terms: Terms, known: KnownLog | None, offset: int) -> tuple[int, ReadSource]:
+        before = self._readings.get(log.path)
+        if before is None or before[1].to_offset != offset:  # another run read between
+            place = logs.Place(log.path, known.id if known else None, offset, pack_terms(terms))
+            number = logs.add_reading(self._store, self._number(), place)
+            source = ReadSource(log.path, offset, offset, format=terms.format)
             self._readings[log.path] = number, source
             self.summary.sources.append(source)
+            if terms.format != OURS and before is None:
+                self._watcher.say(f"{log.path}: read as {formats.FORMATS[terms.format].title}")
         return self._readings[log.path]

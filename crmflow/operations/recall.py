@@ -16,10 +16,11 @@ from crmflow.core.times import FUTURE_TOLERANCE
 from crmflow.core.triggers import Rules
 from crmflow.operations.engines.processes import Processes
 from crmflow.sources.inputs import STANDARD_INPUT
-from crmflow.sources.logs import Log, Piece, open_log
+from crmflow.sources.logs import Layout, Log, Piece, open_log
 from crmflow.sources.rotation import is_file, whereabouts
 from crmflow.sources.searching import Found, Search, is_quick, names_to_find, search, search_packed, unpack
-from crmflow.store import logs, records, runs
+from crmflow.sources.terms import Terms, pack_terms, unpack_terms
+from crmflow.store import faults, logs, records, runs
 from crmflow.store.connection import Store
 from crmflow.store.logs import KnownLog, StandingReading
 
@@ -93,13 +94,13 @@ class _Recall:
         self._gone: list[Gone] = []
 
     def read(self, processes: Processes, interest: Rules | None) -> Memory:
-        by_log: dict[int, list[StandingReading]] = {}
+        by_log: dict[tuple[int, str], list[StandingReading]] = {}
         for reading in _with_latest_clocks(self._store):
             if reading.log is None:
                 self._lose([reading], "standard input" if reading.path == STANDARD_INPUT else reading.path, _STREAM)
             else:
-                by_log.setdefault(reading.log, []).append(reading)
-        searches = (each for number in sorted(by_log) for each in self._searches(number, by_log[number]))
+                by_log.setdefault((reading.log, reading.terms), []).append(reading)
+        searches = (each for key in sorted(by_log) for each in self._searches(*key, by_log[key]))
         events = [
             recalled
             for found in _found(processes, searches, is_quick=is_quick(self._names))
@@ -111,20 +112,21 @@ class _Recall:
     def _lose(self, readings: Sequence[StandingReading], path: str, why: str) -> None:
         self._gone.append(Gone(path, readings[0].run, why, max(each.now for each in readings)))
 
-    def _searches(self, number: int, readings: Sequence[StandingReading]) -> Iterator[Search]:
-        """Yield the pieces of a log that are to be looked through; note what of it is gone."""
+    def _searches(self, number: int, read_as: str, readings: Sequence[StandingReading]) -> Iterator[Search]:
+        """Yield the pieces of a log, as it was read, that are to be looked through; note what of it is gone."""
         known, segments = logs.get(self._store, number), _segments(readings)
+        terms = faults.kept(unpack_terms, read_as)
         try:
             with self._shelf.taken_from(known) as log:
                 if log is None:
                     self._lose(readings, known.path, _OTHER if is_file(known.path) else _NOTHING)
                     return
                 end = 0
-                for segment, piece in _cut(log, segments):
+                for segment, piece in _cut(log, terms.layout, segments):
                     end = piece.end_offset
                     self._segments.append(segment)
                     latest = max(reading.now for reading in segment.readings)
-                    yield Search(len(self._segments) - 1, piece, latest, self._names)
+                    yield Search(len(self._segments) - 1, piece, terms, latest, self._names)
                 if end < segments[-1].end:
                     self._lose(readings, known.path, log.fault or _SHORTER)
         except SourceError as error:
@@ -141,7 +143,12 @@ class _Recall:
                 yield Recalled(record, event, first.id, first.run, first.path, tuple(each.run for each in telling))
 
     def _understood(self, reading: StandingReading, event: Event) -> bool:
-        return event.at <= reading.now + FUTURE_TOLERANCE and (reading.id, event.line) not in self._rejected
+        is_rejected = (reading.id, event.line) in self._rejected and reading.terms == _OURS
+        return event.at <= reading.now + FUTURE_TOLERANCE and not is_rejected
+
+
+_OURS = pack_terms(Terms())
+"""How logs are read whose lines say one thing each."""
 
 
 _STREAM = "what came through a pipe can't be read again"
@@ -223,10 +230,10 @@ def _segments(readings: Sequence[StandingReading]) -> list[_Segment]:
     return [each for each in segments if each.readings]
 
 
-def _cut(log: Log, segments: Sequence[_Segment]) -> Iterator[tuple[_Segment, Piece]]:
+def _cut(log: Log, layout: Layout, segments: Sequence[_Segment]) -> Iterator[tuple[_Segment, Piece]]:
     """Yield the parts of a log's pieces that lie in segments; lines are counted from the log's start."""
     rest = list(reversed(segments))
-    for piece in log.pieces(0, 1):
+    for piece in log.cut(layout, 0, 1):
         while rest and rest[-1].start < piece.end_offset:
             segment = rest[-1]
             start, end = max(segment.start, piece.offset), min(segment.end, piece.end_offset)

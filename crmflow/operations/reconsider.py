@@ -15,6 +15,7 @@ from crmflow.core.settlement import Decision, decide, place
 from crmflow.core.times import FUTURE_TOLERANCE, shown
 from crmflow.core.triggers import Rules
 from crmflow.operations.absorb import keep_facts
+from crmflow.operations.attribution import attributed
 from crmflow.operations.grounds import Grounds, Offer, gather
 from crmflow.operations.recall import Recalled, recall
 from crmflow.operations.settling import rules_in_force
@@ -64,7 +65,7 @@ def reconsider(
     rules = rules_in_force(store)
     known = enrollments.load(store, concerned)
     memory = recall(store, {each.record_id for each in known}, given=given, interest=rules)
-    told = _not_retracted(store, memory.events)
+    told = _attributed(store, _not_retracted(store, memory.events))
     gone = {each.path: each.why for each in memory.gone}
     grounds = gather(store, rules, known, told, gone)
     decided, left_alone = _decide(store, rules, known, grounds)
@@ -79,16 +80,21 @@ def restore_facts(store: Store, touched: Collection[int], given: Sequence[str] =
     """Give the fields of these records, by number, the values that stand, bounces likewise; inside a change."""
     fields.settle_again(store, touched)
     told = _not_retracted(store, recall(store, touched, given=given, interest=rules_in_force(store)).events)
-    by_run: dict[int, list[Recalled]] = {}
+    by_origin: dict[Origin, list[Recalled]] = {}
     for each in told:
-        by_run.setdefault(each.run, []).append(each)
-    for reader, its in sorted(by_run.items()):
-        keep_facts(store, reader, [(each.record, each.event) for each in its])
+        by_origin.setdefault(Origin(each.run, each.reading), []).append(each)
+    for origin, its in sorted(by_origin.items()):
+        keep_facts(store, origin, [(each.record, each.event) for each in its])
 
 
 def _not_retracted(store: Store, told: Sequence[Recalled]) -> list[Recalled]:
     retracted = retractions.among(store, [each.event for each in told])
     return [each for number, each in enumerate(told) if number not in retracted]
+
+
+def _attributed(store: Store, told: Sequence[Recalled]) -> list[Recalled]:
+    found = attributed(store, [(number, each.event) for number, each in enumerate(told)])
+    return [told[number]._replace(event=event) for number, event in found]
 
 
 class _Decided(NamedTuple):

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import msgspec
 
 from crmflow.core.model import Event
-from crmflow.sources import jsonl
+from crmflow.sources import formats
 from crmflow.sources.inputs import BOM
 from crmflow.sources.logs import Piece
+from crmflow.sources.terms import OURS, Terms
 
 FEW_NAMES = 10
 """So many names are looked for in the text itself: most lines need not be decoded at all."""
@@ -20,13 +21,14 @@ _AFTER_BOM = 1
 
 
 class Search(NamedTuple):
-    """A piece of a log, the clock's time, and the names to look for, compared without case; None for every name.
+    """A piece of a log, how it is read, the clock's time, and the names to look for without case; None for every name.
 
     `number` says for whom the piece is looked through: it comes back with what is found.
     """
 
     number: int
     piece: Piece
+    terms: Terms
     now: datetime
     names: frozenset[str] | None
 
@@ -52,9 +54,14 @@ def search(task: Search) -> Found:
     """Return the events that a piece tells about these names, with the numbers of the log's lines."""
     names = task.names
     if names is None:
-        return Found(task.number, jsonl.decode(task.piece, task.now).events)
-    events = _quickly(task, names) if is_quick(names) else jsonl.decode(task.piece, task.now).events
+        return Found(task.number, _decoded(task, task.piece))
+    is_ours = task.terms.format == OURS and task.terms.layout == "lines"
+    events = _quickly(task, names) if is_ours and is_quick(names) else _decoded(task, task.piece)
     return Found(task.number, [event for event in events if event.name.casefold() in names])
+
+
+def _decoded(task: Search, piece: Piece) -> list[Event]:
+    return formats.decode(piece, task.terms, task.now).events
 
 
 def search_packed(task: Search) -> bytes:
@@ -66,7 +73,7 @@ def _quickly(task: Search, names: frozenset[str]) -> list[Event]:
     if task.piece.oversized is not None:
         return []
     piece, lines = _narrowed(task.piece, names)
-    events = jsonl.decode(piece, task.now).events
+    events = _decoded(task, piece)
     return [msgspec.structs.replace(event, line=lines[(event.line or 0) - 1]) for event in events]
 
 

@@ -12,6 +12,8 @@ _FORGET = (
     "DELETE FROM email WHERE record_id = ?",
     "DELETE FROM field_change WHERE record_id = ?",
     "DELETE FROM bounce WHERE record_id = ?",
+    "DELETE FROM message_workflow WHERE record_id = ?",
+    "DELETE FROM unattributed_event WHERE record_id = ?",
     "DELETE FROM retraction WHERE record_id = ?",
     "DELETE FROM withdrawn_enrollment WHERE record_id = ?",
     "DELETE FROM deal_prospect WHERE ? IN (deal_id, prospect_id)",

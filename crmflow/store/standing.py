@@ -124,6 +124,7 @@ def touched_enrollments(store: Store, run: int) -> set[int]:
     """Return the enrollments that a run ended, moved, put back or completed steps of, or whose records it changed."""
     rows = store.rows(
         "SELECT enrollment_id FROM exit WHERE ?1 IN (run_id, superseded_run_id, restored_run_id)"
+        " UNION SELECT enrollment_id FROM exit JOIN reading ON reading.id = reading_id WHERE reading.run_id = ?1"
         " UNION SELECT enrollment_id FROM step_completion WHERE run_id = ?1"
         " UNION SELECT enrollment_id FROM reconsidered WHERE run_id = ?1"
         " UNION SELECT enrollment.id FROM enrollment JOIN field_change USING (record_id) WHERE field_change.run_id = ?1"
@@ -136,9 +137,11 @@ def touched_enrollments(store: Store, run: int) -> set[int]:
 
 
 def touched_records(store: Store, run: int) -> set[int]:
-    """Return the records whose fields or bounces a run changed, or whose events it retracted or gave back."""
+    """Return the records whose fields, bounces or mails a run changed, or whose events it retracted or gave back."""
     rows = store.rows(
         "SELECT record_id FROM field_change WHERE run_id = ?1 UNION SELECT record_id FROM bounce WHERE run_id = ?1"
+        " UNION SELECT record_id FROM message_workflow WHERE run_id = ?1"
+        " UNION SELECT record_id FROM unattributed_event WHERE run_id = ?1"
         " UNION SELECT record_id FROM retraction WHERE ?1 IN (run_id, taken_back_run_id) AND record_id IS NOT NULL",
         [run],
     )
@@ -234,14 +237,20 @@ def records_of_event(store: Store, event_id: str) -> list[int]:
         " UNION SELECT record_id FROM step_completion JOIN enrollment ON enrollment.id = enrollment_id"
         "  WHERE event_id = ?1"
         " UNION SELECT record_id FROM field_change WHERE event_id = ?1"
+        " UNION SELECT record_id FROM message_workflow WHERE event_id = ?1"
+        " UNION SELECT record_id FROM unattributed_event WHERE event_id = ?1"
         " UNION SELECT record_id FROM bounce WHERE event_id = ?1 ORDER BY 1",
         [event_id],
     )
     return [number for (number,) in rows]
 
 
+_TELLING = {"bounce": "bounced_at", "message_workflow": "told_at", "unattributed_event": "happened_at"}
+"""Tables that keep events as such, and the column of their time."""
+
+
 def forget(store: Store, record: int, name: str, event: Event | None) -> None:
-    """Forget what an event told of a record: fields, bounces, completed steps. It is named by its identity.
+    """Forget what an event told of a record: fields, bounces, mails, completed steps. It is named by its identity.
 
     An event without an id is known by what it says.
     """
@@ -250,7 +259,8 @@ def forget(store: Store, record: int, name: str, event: Event | None) -> None:
     told = [record, event_id, at]
     is_it = "event_id = ?2 AND (?2 <> '' OR {} = ?3)"
     its = "enrollment_id IN (SELECT id FROM enrollment WHERE record_id = ?1)"
-    store.execute(f"DELETE FROM bounce WHERE record_id = ?1 AND {is_it.format('bounced_at')}", told)
+    for table, time in _TELLING.items():
+        store.execute(f"DELETE FROM {table} WHERE record_id = ?1 AND {is_it.format(time)}", told)
     store.execute(
         f"DELETE FROM step_completion WHERE line IS NOT NULL AND {its} AND {is_it.format('completed_at')}", told
     )

@@ -104,6 +104,18 @@ def _stands(enrollment: Enrollment, exit_: Exit | None) -> bool:
         ),
         (Trigger("link_clicked"), _event("link_clicked", workflow="other"), "workflow", "it is an email of other"),
         (
+            Trigger("link_clicked"),
+            _event("link_clicked", message="m-1"),
+            "unknown_workflow",
+            "nothing says of which workflow its email is",
+        ),
+        (
+            Trigger("link_clicked"),
+            _event("link_clicked", workflow="w", is_suspect=True),
+            "suspect",
+            "a machine likely caused it",
+        ),
+        (
             Trigger("replied"),
             msgspec.structs.replace(_event("replied"), at=START - HOUR),
             "before",
@@ -168,6 +180,7 @@ def test_every_trigger_waits_for_something() -> None:
         (_event("replied"), ""),
         (_event("page_visited", url="http://a.example/"), "http://a.example/"),
         (_event("link_clicked", workflow="w"), "email of w"),
+        (_event("link_clicked", message="m-1"), "email m-1"),
         (_event("step_completed", workflow="w", step="intro"), "intro of w"),
         (_event("field_updated", field="status"), "status"),
         (_event("field_updated", field="status", value=None), "status="),

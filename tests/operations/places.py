@@ -8,7 +8,7 @@ from pathlib import Path
 from crmflow.core.model import Moment, RecordType, Ref
 from crmflow.core.triggers import Rules
 from crmflow.operations import edit_record
-from crmflow.operations.ingest import Watcher, ingest
+from crmflow.operations.ingest import Manner, Watcher, ingest
 from crmflow.operations.recall import Memory, recall
 from crmflow.store import records
 from crmflow.store.connection import Store
@@ -48,7 +48,8 @@ class Place:
 
     def ingest(self, name: str = LOG, *, now: datetime = NOW, from_start: bool = False) -> int:
         """Read what is new in a log, and return the number of the run."""
-        summary = ingest(self.store, [str(self.path(name))], Moment(now, now), QUIET, from_start=from_start)
+        manner = Manner(from_start=from_start)
+        summary = ingest(self.store, [str(self.path(name))], Moment(now, now), QUIET, manner)
         assert summary.run is not None, summary
         return summary.run
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from crmflow.core.model import Moment
 from crmflow.core.replay import replay_fields
 from crmflow.operations import upkeep
-from crmflow.operations.ingest import ingest
+from crmflow.operations.ingest import Manner, ingest
 from crmflow.sources.logs import PIECE_SIZE
 from crmflow.store.connection import Store, open_store
 from tests.operations.living import SILENT, begin, leave, lines_of
@@ -77,7 +77,8 @@ def _read_in_parts(store: Store, world: World, how: Sequence[Reading], folder: P
 def _ingest(store: Store, log: Path, piece_size: int, *, from_start: bool) -> None:
     """Read a log, and hold that the summary says of every line and of every enrollment what became of it."""
     before = every_enrollment(store)
-    summary = ingest(store, [str(log)], Moment(NOW, NOW), SILENT, from_start=from_start, piece_size=piece_size)
+    manner = Manner(from_start=from_start, piece_size=piece_size)
+    summary = ingest(store, [str(log)], Moment(NOW, NOW), SILENT, manner)
     after = every_enrollment(store)
     classes = (summary.rejected, summary.without_effect, summary.unmatched, summary.considered)
     assert summary.lines == sum(classes) + sum(summary.unknown_types.values())

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from crmflow.sources.logs import Piece
 from crmflow.sources.searching import FEW_NAMES, MOST_NAMES, Search, is_quick, names_to_find, search
+from crmflow.sources.terms import Terms
 
 NOW = datetime(2026, 3, 10, tzinfo=UTC)
 
@@ -29,7 +30,7 @@ def test_few_names_are_found_as_many_are(said: list[tuple[Any, bool]], start: st
     many = names_to_find({"p-1", "Strasse", "FIN", "kelvin", "9", *(f"other-{number}" for number in range(FEW_NAMES))})
     for offset in (0, 100):
         piece = Piece(data, offset, 5, is_last=True)
-        assert search(Search(1, piece, NOW, few)) == search(Search(1, piece, NOW, many))
+        assert search(Search(1, piece, Terms(), NOW, few)) == search(Search(1, piece, Terms(), NOW, many))
 
 
 def test_very_many_names_are_not_looked_for() -> None:
@@ -37,4 +38,6 @@ def test_very_many_names_are_not_looked_for() -> None:
     names = names_to_find({str(number) for number in range(MOST_NAMES + 1)})
     piece = Piece(b'{"type": "replied", "time": "2026-03-01T00:00:00Z", "prospect": "nobody"}\n', 0, 7, is_last=True)
     assert not is_quick(names)
-    assert [(event.name, event.line) for event in search(Search(1, piece, NOW, names)).events] == [("nobody", 7)]
+    assert [(event.name, event.line) for event in search(Search(1, piece, Terms(), NOW, names)).events] == [
+        ("nobody", 7)
+    ]
