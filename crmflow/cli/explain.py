@@ -187,4 +187,4 @@ def _near(near: "Sequence[Near]") -> Iterator[str]:
     counts = Counter(each.reason for at, each in enumerate(near) if at not in places)
     if counts:
         reasons = ", ".join(f"{count} {_REASONS[reason]}" for reason, count in counts.items())
-        yield f"      and {counts.total()} more: {reasons}"
+        yield f"      and more: {reasons}"

@@ -13,9 +13,9 @@ from crmflow.operations.recall import Gone, numbers_of, recall
 from crmflow.sources import formats
 from crmflow.sources.logs import open_log
 from crmflow.sources.searching import Search, names_to_find, search
-from crmflow.store import records, stories
+from crmflow.store import records, retractions
 from crmflow.store.connection import Store
-from crmflow.store.stories import Retraction
+from crmflow.store.retractions import Retraction
 
 
 class Told(NamedTuple):
@@ -55,7 +55,7 @@ def gather(store: Store, record: int, given: Sequence[str], now: datetime) -> Ev
                 found.setdefault(identity(event), Told(event, path, ()))
         except SourceError as error:
             faults.append(error.what if error.hint is None else f"{error.what} ({error.hint})")
-    retracted = stories.retractions(store, found)
+    retracted = retractions.in_force(store, found)
     events = [told._replace(retraction=retracted.get(name)) for name, told in found.items()]
     of_workflows = attributed(store, [(number, told.event) for number, told in enumerate(events)])
     events = [events[number]._replace(event=event) for number, event in of_workflows]

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
-
 from crmflow.core.hindrances import Case, Hindrance, awaited, hindrance, told
 from crmflow.core.identity import identity_of_id
 from crmflow.core.model import Enrollment, Event, Record, Trigger
@@ -29,9 +27,10 @@ from crmflow.operations.story import (
     Waiting,
     Withdrawal,
 )
-from crmflow.store import enrollments, stories, workflows
+from crmflow.store import enrollments, retractions, stories, workflows
 from crmflow.store.connection import Store
-from crmflow.store.stories import KeptExit, KeptStep, Retraction, Version, Withdrawn
+from crmflow.store.retractions import Retraction
+from crmflow.store.stories import KeptExit, KeptStep, Version, Withdrawn
 
 _FAR = frozenset({"not_in_force", "type"})
 """Reasons that leave an event nothing in common with a trigger."""
@@ -104,7 +103,7 @@ class _Teller:
         decided = {each.definition for each in self._exits if each.definition is not None}
         self._versions = stories.versions(store, in_force | decided)
         ids = {identity_of_id(each.exit.event_id) for each in self._exits if each.exit.event_id}
-        self._retracted_ids = stories.retractions(store, ids)
+        self._retracted_ids = retractions.in_force(store, ids)
 
     def story(self, name: str, enrolled: Sequence[Enrollment], withdrawn: Sequence[Withdrawn]) -> Story:
         """Return the story in one workflow; what happened after an enrollment belongs to the next one."""
@@ -225,7 +224,13 @@ class _Teller:
         named = [each for each in version.workflow.disenrollment_triggers if each.trigger == kept.exit.trigger]
         told_by = self._told(kept)
         events = [told_by.event] if told_by else self._updates(kept)
-        rules, free = Rules([version.workflow]), msgspec.structs.replace(enrollment, exit=None)
+        rules = Rules([version.workflow])
+        free = Enrollment(
+            id=enrollment.id,
+            record_id=enrollment.record_id,
+            workflow=enrollment.workflow,
+            enrolled_at=enrollment.enrolled_at,
+        )
         taking = [each for each in named if any(hindrance(Case(rules, free, each, event)) is None for event in events)]
         return _declared_in(version, *((taking[:1] if len(events) == 1 else taking) or named))
 

@@ -14,7 +14,7 @@ from crmflow.operations.find_events import Found, Selection, find_at, find_selec
 from crmflow.operations.reconsider import Reconsidered, as_json, reconsider, restore_facts
 from crmflow.store import enrollments, records, retractions, runs, standing
 from crmflow.store.connection import Store
-from crmflow.store.retractions import Retraction
+from crmflow.store.retractions import Target
 
 
 class Retracted(NamedTuple):
@@ -108,7 +108,7 @@ def _counts(found: Reconsidered) -> dict[str, int]:
     return {**counts, "left_alone": len(found.left_alone), "doubtful": len(found.doubtful)}
 
 
-def _by_name(store: Store, names: Iterable[str], moment: Moment) -> list[Retraction]:
+def _by_name(store: Store, names: Iterable[str], moment: Moment) -> list[Target]:
     named = []
     for name in names:
         place = split_place(store, name)
@@ -116,7 +116,7 @@ def _by_name(store: Store, names: Iterable[str], moment: Moment) -> list[Retract
             named += _located(store, [find_at(store, *place, moment)])
             continue
         about: list[int | None] = [*standing.records_of_event(store, name)]
-        named += [Retraction(identity_of_id(name), record) for record in about or [None]]
+        named += [Target(identity_of_id(name), record) for record in about or [None]]
     return named
 
 
@@ -129,12 +129,12 @@ def _selected(store: Store, request: Request, moment: Moment) -> list[Found]:
     return found
 
 
-def _located(store: Store, found: Sequence[Found]) -> list[Retraction]:
+def _located(store: Store, found: Sequence[Found]) -> list[Target]:
     names: dict[RecordType, set[str]] = {}
     for each in found:
         names.setdefault(each.event.record_type, set()).add(each.event.name)
     numbers = {kind: records.find(store, kind, its) for kind, its in names.items()}
-    return [Retraction(identity(each.event), _number(numbers, each.event), each.event, each.source) for each in found]
+    return [Target(identity(each.event), _number(numbers, each.event), each.event, each.source) for each in found]
 
 
 def _number(numbers: dict[RecordType, dict[str, int]], event: Event) -> int | None:

@@ -80,16 +80,18 @@ def _quickly(task: Search, names: frozenset[str]) -> list[Event]:
 def _narrowed(piece: Piece, names: frozenset[str]) -> tuple[Piece, list[int]]:
     r"""Return the lines of a piece that may name one of these, as a piece of its own, and the numbers that they have.
 
-    A name stands in its line as it is, but for case, unless the line has escapes: `\u00e9`, `\/`.
+    A name stands in its line as it is, but for case, in quotes unless it is a number; that is, unless the line has
+    escapes: `\u00e9`, `\/`.
     """
+    written = [name if name.lstrip("-").isdigit() else f'"{name}"' for name in names]
     data = piece.data.removeprefix(BOM) if piece.offset == 0 else piece.data
     text = data.decode("utf-8", "replace").casefold()
     kept: list[tuple[int, bytes]] = []
-    if "\\" in text or any(name in text for name in names):
+    if "\\" in text or any(name in text for name in written):
         kept = [
             (number, line)
             for number, (line, folded) in enumerate(zip(data.split(b"\n"), text.split("\n"), strict=True), piece.line)
-            if "\\" in folded or any(name in folded for name in names)
+            if "\\" in folded or any(name in folded for name in written)
         ]
     narrowed = Piece(b"\n".join(line for _, line in kept), _AFTER_BOM, 1, piece.is_last)
     return narrowed, [number for number, _ in kept]

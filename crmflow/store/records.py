@@ -42,7 +42,7 @@ def find_by_key(store: Store, kind: RecordType, keys: Iterable[str]) -> dict[str
         store.rows(
             "SELECT wanted.value, record.id FROM json_each(?) AS wanted"
             " CROSS JOIN record ON record.key = wanted.value AND record.type = ?",
-            [array(keys), kind],
+            [array(sorted(keys)), kind],
         )
     )
 
@@ -67,7 +67,7 @@ def load(store: Store, numbers: Iterable[int]) -> dict[int, Record]:
     """Return the records of these numbers, by number."""
     rows = store.rows(
         f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN record ON record.id = wanted.value",
-        [array(numbers)],
+        [array(sorted(numbers))],
     )
     return {row[0]: _record(row) for row in rows}
 

@@ -13,6 +13,13 @@ _IN_FORCE = f"taken_back_run_id IS NULL AND retraction.run_id NOT IN {UNDONE}"
 
 
 class Retraction(NamedTuple):
+    """Why an event counts no more, and the run that said so."""
+
+    run: int
+    because: str
+
+
+class Target(NamedTuple):
     """What is to be retracted: an event's identity and, where the event is known, what it says and where it stands."""
 
     identity: str
@@ -26,14 +33,14 @@ def any_in_force(store: Store) -> bool:
     return store.row(f"SELECT 1 FROM retraction WHERE {_IN_FORCE} LIMIT 1") is not None
 
 
-def in_force(store: Store, identities: Iterable[str]) -> set[str]:
-    """Return which of these identities are of retracted events."""
+def in_force(store: Store, identities: Iterable[str]) -> dict[str, Retraction]:
+    """Return the retractions in force of the events of these identities, by identity."""
     rows = store.rows(
-        f"SELECT DISTINCT identity FROM json_each(?) AS wanted JOIN retraction ON identity = wanted.value"
-        f" WHERE {_IN_FORCE}",
+        "SELECT identity, run_id, because FROM json_each(?) AS wanted CROSS JOIN retraction ON identity = wanted.value"
+        f" WHERE {_IN_FORCE} ORDER BY retraction.id",
         [array(set(identities))],
     )
-    return {name for (name,) in rows}
+    return {name: Retraction(run, because) for name, run, because in rows}
 
 
 def among(store: Store, events: Collection[Event]) -> set[int]:
@@ -45,7 +52,7 @@ def among(store: Store, events: Collection[Event]) -> set[int]:
     return {place for place, name in enumerate(names) if name in retracted}
 
 
-def add(store: Store, run: int, because: str, retractions: Iterable[Retraction]) -> None:
+def add(store: Store, run: int, because: str, retractions: Iterable[Target]) -> None:
     """Write down that events count no more."""
     store.insert(
         "retraction (identity, because, record_id, event_type, event_at, source, line, run_id)",

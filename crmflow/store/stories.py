@@ -63,13 +63,6 @@ class Version(NamedTuple):
     run: int
 
 
-class Retraction(NamedTuple):
-    """Why an event counts no more, and the run that said so."""
-
-    run: int
-    because: str
-
-
 def beginnings(store: Store, record: int) -> dict[int, int]:
     """Return the run that made each enrollment of a record, by the enrollment's number."""
     return dict(store.rows("SELECT id, run_id FROM enrollment WHERE record_id = ?", [record]))
@@ -138,16 +131,6 @@ def runs(store: Store) -> dict[int, KeptRun]:
     """Return all runs, by number."""
     rows = store.rows("SELECT id, command, undone_by_run_id FROM run ORDER BY id")
     return {row[0]: KeptRun(*row) for row in rows}
-
-
-def retractions(store: Store, identities: Iterable[str]) -> dict[str, Retraction]:
-    """Return the retractions in force of the events of these identities, by identity."""
-    rows = store.rows(
-        "SELECT identity, run_id, because FROM json_each(?) AS wanted CROSS JOIN retraction"
-        " ON identity = wanted.value AND taken_back_run_id IS NULL ORDER BY retraction.id",
-        [array(identities)],
-    )
-    return {identity: Retraction(run, because) for identity, run, because in rows}
 
 
 def updates_at(store: Store, record: int, at: datetime) -> list[tuple[str, Scalar]]:

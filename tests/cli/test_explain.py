@@ -70,7 +70,7 @@ prospect:p-1 in welcome: active
           events.jsonl:4: page_visited https://acme.example/5 (e-5)
       2026-03-06T10:00:00Z  it is another page
           events.jsonl:5: page_visited https://acme.example/6 (e-6)
-      and 2 more: 2 of another page
+      and more: 2 of another page
     line 12: a hard bounce of an email to it
     line 13: an update of status to customer or lost
 """

@@ -18,15 +18,18 @@ import sys
 import time
 from typing import Any
 
+import typer
+
 import crmflow
 from crmflow.cli import main
 
 
 def import_everything() -> None:
     """Import what commands import when they run, and keep the garbage collector of each run from looking at it."""
-    for module in pkgutil.walk_packages(crmflow.__path__, "crmflow."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    for package in (crmflow, typer):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith(("__main__", "_winconsole")):
+                importlib.import_module(module.name)
     importlib.import_module("sqlite_utils.migrations")
     gc.freeze()
 
