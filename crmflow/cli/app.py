@@ -80,7 +80,7 @@ MODULES: Mapping[Callable[[], Commands], frozenset[str]] = {
     _workflows: frozenset({"workflow"}),
     _records: frozenset({"record"}),
     _enrollments: frozenset({"enroll", "bulk-enroll", "disenroll", "bulk-disenroll", "enrollment", "due", "advance"}),
-    _logs: frozenset({"ingest", "rejects"}),
+    _logs: frozenset({"ingest", "convert", "rejects"}),
     _explain: frozenset({"explain"}),
     _runs: frozenset({"run"}),
     _taking_back: frozenset({"undo", "retract"}),

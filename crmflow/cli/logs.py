@@ -113,6 +113,38 @@ def ingest(
     return PARTLY_DONE if summary.rejected or summary.faults else None
 
 
+@reads(app, "convert", example="crmflow convert sendgrid.json > events.jsonl\ncrmflow convert mail.json | head")
+def convert(
+    session: Session,
+    files: FilesArgument,
+    *,
+    format_: FormatOption = None,
+    assume_tz: AssumeZoneOption = None,
+    workflow_key: WorkflowKeyOption = "workflow",
+) -> int | None:
+    """Write what logs of any format say as our own events, one a line.
+
+    Nothing is read into the store: it is for looking, and needs none.
+    """
+    from crmflow.operations import convert as operation
+
+    output = session.output
+    choice = (format_, assume_tz, workflow_key)
+    document = []
+    has_faults = False
+    for found in operation.convert(files, choice, session.moment, output.say):
+        for fault in found.faults:
+            has_faults = True
+            output.warn(fault)
+        if output.json:
+            document += found.lines
+        else:
+            output.json_lines(found.lines)
+    if output.json:
+        output.document(document)
+    return PARTLY_DONE if has_faults else None
+
+
 @reads(
     rejects_app,
     "list",

@@ -24,7 +24,7 @@ _NOTICES = frozenset({"SubscriptionConfirmation", "UnsubscribeConfirmation"})
 
 def is_sns(value: object) -> bool:
     """Tell whether a JSON value is an envelope of Amazon SNS."""
-    return isinstance(value, dict) and "TopicArn" in value and "Type" in value
+    return isinstance(value, dict) and "TopicArn" in value and isinstance(value.get("Type"), str)
 
 
 def unwrap(value: object, depth: int = 0) -> Iterator[Body]:

@@ -36,6 +36,12 @@ def _sendgrid() -> Source:
     return sendgrid.SOURCE
 
 
+def _ses() -> Source:
+    from crmflow.sources import ses
+
+    return ses.SOURCE
+
+
 class Format(NamedTuple):
     """A format: what `--format` calls it, what it is called to people, and what loads its source."""
 
@@ -49,6 +55,7 @@ FORMATS: dict[str, Format] = {
     for each in (
         Format(OURS, "our own events", _crmflow),
         Format("sendgrid", "SendGrid, Event Webhook", _sendgrid),
+        Format("ses", "Amazon SES, event publishing and notifications", _ses),
     )
 }
 """Every format by its name, in the order in which they are asked whether they recognise a log."""
@@ -93,12 +100,8 @@ def look(start: bytes) -> Head:
     """Return what the beginning of a log shows."""
     data = start.removeprefix(BOM).lstrip(_WHITE)
     layout, values = _opening(data)
-    value = body = None
-    for value in values:
-        body = _first_body(value)
-        if body is not None:
-            break
-    return Head(data, layout, value, body)
+    bodies = (body for value in values if (body := _first_body(value)) is not None)
+    return Head(data, layout, values[0] if values else None, next(bodies, None))
 
 
 def _opening(data: bytes) -> tuple[Layout, list[object]]:

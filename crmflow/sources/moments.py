@@ -1,6 +1,5 @@
 """The times that other programs write: numbers since 1970 in some unit, and ISO 8601 in all its spellings."""
 
-import math
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -13,6 +12,9 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 _MICROSECONDS = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))
 """How many microseconds one is, of a number below a bound: seconds, milliseconds, microseconds; else nanoseconds."""
+
+_NO_MOMENT = 1e30
+"""From here on a number names no moment, whatever its unit."""
 
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))? ?(?:([Zz]|UTC)|([+-]\d\d)(?::?(\d\d))?)?", re.ASCII
@@ -60,7 +62,7 @@ def _number(value: object) -> float:
     """Return a number as it is, an integer exactly; of a text, the number that it writes."""
     if isinstance(value, str) and re.fullmatch(r"-?\d{1,30}(\.\d{1,30})?", value.strip(), re.ASCII):
         value = float(value) if "." in value else int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NO_MOMENT:
         raise _no_time(value)
     return value
 

@@ -85,7 +85,7 @@ def zone_named(name: str) -> tzinfo:
         return timezone(int(f"{sign}1") * timedelta(hours=int(hours), minutes=int(minutes)))
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError) as error:
+    except (KeyError, OSError, ValueError) as error:
         raise UsageError(f"no such time zone: {name!r}", hint="write it like Europe/Berlin, UTC or +02:00") from error
 
 

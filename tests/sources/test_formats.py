@@ -126,7 +126,7 @@ def test_a_body_tells_the_same_in_every_envelope(sample: Sample, envelope: str) 
         bare, wrapped = json.dumps(value).encode(), json.dumps(ENVELOPES[envelope](value)).encode()
         terms = terms_of(bare, Options(sample.format, sample.options.assume_tz))
         assert _sorted(told(read(wrapped, terms))) == _sorted(told(read(bare, terms)))
-        if terms_of(bare).format == sample.format:
+        if told(read(bare, terms))["events"] and terms_of(bare).format == sample.format:
             assert terms_of(wrapped).format == sample.format
 
 
