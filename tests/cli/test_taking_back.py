@@ -122,7 +122,7 @@ def test_steps_that_were_advanced_are_due_again(crm: "Crm") -> None:
     before, due = _standing(crm), crm.json("due", *at)
     run = crm.json("advance", *at)["run"]
     assert {each["state"] for each in _standing(crm)} == {"completed"}
-    crm("undo", str(run))
+    crm("undo", str(run), *at[:2])
     assert _standing(crm) == before
     assert crm.json("due", *at) == due
 
