@@ -58,7 +58,10 @@ class Row(NamedTuple):
     def seconds(self) -> float | None:
         """Return by how many seconds it leaves later (earlier: negative); None where it stays by either rules."""
         before, after = self.before.exit, self.after.exit
-        return None if before is None or after is None else (after.at - before.at).total_seconds()
+        if before is None or after is None:
+            return None
+        length = (after.at - before.at).total_seconds()
+        return int(length) if length.is_integer() else length
 
 
 class Backtest(NamedTuple):

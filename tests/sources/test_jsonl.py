@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from crmflow.core.model import Event, Reject
+from crmflow.core.model import Event, Ref, Reject
 from crmflow.core.triggers import EVENT_RECORD_TYPES, WITHOUT_EFFECT_TYPES, Interest
 from crmflow.sources import jsonl
 from crmflow.sources.batches import Batch, Passed
@@ -129,7 +129,8 @@ def test_white_space_around_and_within_a_line_makes_no_difference() -> None:
 @pytest.mark.parametrize("word", sorted(WITHOUT_EFFECT_TYPES))
 def test_a_type_without_effect_is_validated_and_only_counted(word: str) -> None:
     """A fault in such a line is a reject like any other."""
-    assert outcome({"type": word, "time": TIME, "prospect": "a"}) == Passed(word, is_known=True)
+    passed = Passed(word, is_known=True, about=Ref("prospect", "a"))
+    assert outcome({"type": word, "time": TIME, "prospect": "a"}) == passed
     assert reason({"type": word, "prospect": "a"}) == f"{word} without 'time'"
     assert reason({"type": word, "time": TIME, "prospect": "a", "id": True}) == "id must be text, not true or false"
 
