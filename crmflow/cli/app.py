@@ -45,10 +45,22 @@ def _logs() -> Commands:
     return (logs.app, logs.rejects_app)
 
 
+def _explain() -> Commands:
+    from crmflow.cli import explain
+
+    return (explain.app,)
+
+
 def _runs() -> Commands:
     from crmflow.cli import runs
 
     return (runs.app,)
+
+
+def _taking_back() -> Commands:
+    from crmflow.cli import taking_back
+
+    return (taking_back.app,)
 
 
 def _backtest() -> Commands:
@@ -68,8 +80,10 @@ MODULES: Mapping[Callable[[], Commands], frozenset[str]] = {
     _workflows: frozenset({"workflow"}),
     _records: frozenset({"record"}),
     _enrollments: frozenset({"enroll", "bulk-enroll", "disenroll", "bulk-disenroll", "enrollment", "due", "advance"}),
-    _logs: frozenset({"ingest", "rejects"}),
+    _logs: frozenset({"ingest", "convert", "rejects"}),
+    _explain: frozenset({"explain"}),
     _runs: frozenset({"run"}),
+    _taking_back: frozenset({"undo", "retract"}),
     _backtest: frozenset({"backtest"}),
     _report: frozenset({"report"}),
 }

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from crmflow.cli.render import Table
+from crmflow.cli.render import Output, Table
 from crmflow.cli.session import (
     PARTLY_DONE,
     ApproveOption,
@@ -23,14 +23,48 @@ from crmflow.cli.session import (
 app = group()
 rejects_app = group("rejects", "Rejects: the lines of logs that were not understood.")
 
-FORMATS = ("crmflow",)
+
+def _show_formats(*, is_wanted: bool) -> None:
+    if is_wanted:
+        from crmflow.operations.convert import formats
+
+        Output().table(["format", "what it is"], formats())
+        raise typer.Exit
+
+
 FormatOption = Annotated[
-    str | None, typer.Option("--format", metavar="NAME", parser=given, help=f"The format: {', '.join(FORMATS)}.")
+    str | None,
+    typer.Option("--format", metavar="NAME", parser=given, help="Their format, instead of looking at how each begins."),
+]
+AssumeZoneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--assume-tz",
+        metavar="ZONE",
+        parser=given,
+        help="The zone of times that name none: Europe/Berlin, UTC, +02:00.",
+    ),
+]
+WorkflowKeyOption = Annotated[
+    str,
+    typer.Option(
+        "--workflow-key",
+        metavar="NAME",
+        parser=given,
+        show_default=False,
+        help="Under which name mail providers give the workflow back, of what was sent along; workflow if left out.",
+    ),
+]
+FormatsOption = Annotated[
+    bool, typer.Option("--formats", is_eager=True, callback=_show_formats, help="List the formats and exit.")
 ]
 JsonLinesOption = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines, one for each reject.")]
 FromStartOption = Annotated[bool, typer.Option("--from-start", help="Read everything again, not only what is new.")]
 
-_COUNTS = ("lines", "rejected", "without_effect", "unmatched", "considered", "exits", "moved", "incomplete")
+_COUNTS = (
+    *("lines", "rejected", "without_effect", "unmatched", "considered", "retracted", "suspect", "ambiguous"),
+    *("exits", "moved", "incomplete"),
+)
 
 
 @changes(app, "ingest", example="crmflow ingest /var/log/crm/events.jsonl\nzcat old.jsonl.gz | crmflow ingest -")
@@ -39,6 +73,9 @@ def ingest(
     files: FilesArgument,
     *,
     format_: FormatOption = None,
+    _formats: FormatsOption = False,
+    assume_tz: AssumeZoneOption = None,
+    workflow_key: WorkflowKeyOption = "workflow",
     from_start: FromStartOption = False,
     max_exits: MaxExitsOption = None,
     approve: ApproveOption = False,
@@ -47,11 +84,10 @@ def ingest(
 
     A log is known by its content, not its name: what was read is not read again.
     """
-    from crmflow.core.errors import CrmflowError, UsageError
+    from crmflow.core.errors import CrmflowError
     from crmflow.operations import ingest as operation
 
-    if format_ not in {None, *FORMATS}:
-        raise UsageError(f"unknown format {format_!r}", hint=f"one of {', '.join(FORMATS)}")
+    manner = operation.manner(format_, assume_tz, workflow_key, from_start=from_start)
     output = session.output
     with (
         session.changing() as store,
@@ -59,7 +95,7 @@ def ingest(
         braked(store, max_exits, is_approved=approve),
     ):
         watcher = operation.Watcher(progress.advance, output.say)
-        summary = operation.ingest(store, files, session.moment, watcher, from_start=from_start)
+        summary = operation.ingest(store, files, session.moment, watcher, manner)
     for fault in summary.faults:
         output.warn(fault)
     if len(summary.faults) == len(files) and not summary.sources:
@@ -67,12 +103,46 @@ def ingest(
     document = summary.as_json()
     unknown = sum(summary.unknown_types.values())
     shown = [
-        f"{document[name]} {name.replace('_', ' ')}" for name in _COUNTS if document[name] or name in {"lines", "exits"}
+        f"{document[name]} {name.replace('_', ' ')}"
+        for name in _COUNTS
+        if document.get(name) or name in {"lines", "exits"}
     ]
     output.report(document, [", ".join([*shown, *([f"{unknown} of unknown type"] if unknown else [])])])
     if summary.rejected:
         output.warn(f"lines that were not understood: {summary.rejected} (crmflow rejects list)")
     return PARTLY_DONE if summary.rejected or summary.faults else None
+
+
+@reads(app, "convert", example="crmflow convert sendgrid.json > events.jsonl\ncrmflow convert mail.json | head")
+def convert(
+    session: Session,
+    files: FilesArgument,
+    *,
+    format_: FormatOption = None,
+    assume_tz: AssumeZoneOption = None,
+    workflow_key: WorkflowKeyOption = "workflow",
+) -> int | None:
+    """Write what logs of any format say as our own events, one a line.
+
+    Nothing is read into the store: it is for looking, and needs none.
+    """
+    from crmflow.operations import convert as operation
+
+    output = session.output
+    choice = (format_, assume_tz, workflow_key)
+    document = []
+    has_faults = False
+    for found in operation.convert(files, choice, session.moment, output.say):
+        for fault in found.faults:
+            has_faults = True
+            output.warn(fault)
+        if output.json:
+            document += found.lines
+        else:
+            output.json_lines(found.lines)
+    if output.json:
+        output.document(document)
+    return PARTLY_DONE if has_faults else None
 
 
 @reads(

@@ -125,7 +125,7 @@ def time_given(option: str, text: str) -> datetime:
     try:
         return parse_time(text)
     except TimeError as error:
-        raise _usage(f"{option}: {error.what}", hint=error.hint) from error
+        raise usage(f"{option}: {error.what}", hint=error.hint) from error
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def braked(store: "Store", max_exits: str | None, *, is_approved: bool) -> Itera
     try:
         limit = None if max_exits is None else parse_limit(max_exits)
     except CrmflowError as error:
-        raise _usage(f"--max-exits: {error.what}", hint=error.hint) from error
+        raise usage(f"--max-exits: {error.what}", hint=error.hint) from error
     with brake.braked(store, limit, is_approved=is_approved):
         yield
 
@@ -312,7 +312,7 @@ def _session(context: typer.Context, options: dict[str, Any]) -> Session:
         json=options["json"] or before.json, quiet=options["quiet"] or before.quiet, csv=options.get("csv", False)
     )
     if output.json and output.csv:
-        raise _usage("--json and --csv exclude each other", hint="leave one of them out")
+        raise usage("--json and --csv exclude each other", hint="leave one of them out")
     return Session(
         db_given=options["db"] or before.db,
         now=now,
@@ -324,7 +324,8 @@ def _session(context: typer.Context, options: dict[str, Any]) -> Session:
     )
 
 
-def _usage(what: str, *, hint: str | None) -> "UsageError":
+def usage(what: str, *, hint: str | None) -> "UsageError":
+    """Return the error of a command that was called wrongly."""
     from crmflow.core.errors import UsageError
 
     return UsageError(what, hint=hint)
@@ -332,7 +333,7 @@ def _usage(what: str, *, hint: str | None) -> "UsageError":
 
 def _default_db() -> Path:
     if not (os.environ.get("HOME") or os.environ.get("XDG_DATA_HOME")):
-        raise _usage(
+        raise usage(
             f"nothing says where the store is: no --db, no {STORE_VARIABLE}, and no HOME to look in",
             hint="name it: --db PATH",
         )

@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crmflow.cli import consequences
 from crmflow.cli.render import Table
-from crmflow.cli.session import FAILED, Session, changes, given, group, reads
+from crmflow.cli.session import FAILED, PARTLY_DONE, Session, changes, given, group, reads, usage
 
 if TYPE_CHECKING:
     from crmflow.core.model import Trigger
     from crmflow.operations.rule_tests import Findings, Verdict
+    from crmflow.operations.workflows import Change
 
 app = group("workflow", "Workflows: checking them, putting them in force.")
 
@@ -24,6 +26,16 @@ TestFilesArgument = Annotated[
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Let warnings fail, too.")]
 ScenariosOption = Annotated[bool, typer.Option("--scenarios", help="That of scenario files.")]
+PastOption = Annotated[bool, typer.Option("--past", help="Reconsider what was read of logs, too.")]
+EventsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--events", metavar="FILE", parser=given, help="As --past; a log that lies elsewhere now. May be repeated."
+    ),
+]
+OutOption = Annotated[str | None, typer.Option("--out", metavar="FILE", parser=given, help="Write the plan there.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")]
+ReopenOption = Annotated[bool, typer.Option("--reopen", help="Reopen what the rules of a plan no longer support.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The workflow.")]
 DisenrollOption = Annotated[bool, typer.Option("--disenroll", help="Take the records out that are active in it.")]
 
@@ -103,20 +115,91 @@ def _listed(triggers: "tuple[Trigger, ...]") -> str:
     return " or ".join(f"{each.trigger} in line {each.line}" for each in triggers)
 
 
-@changes(app, "apply", example="crmflow workflow apply workflows/*.yaml --dry-run")
-def apply(session: Session, files: FilesArgument) -> int | None:
-    """Put the workflows of these files in force.
+@reads(
+    app,
+    "plan",
+    example="""
+    crmflow workflow plan workflows/*.yaml --out plan.json
+    crmflow workflow plan welcome.yaml --past --out plan.json
+    """,
+)
+def plan(
+    session: Session,
+    files: FilesArgument,
+    *,
+    past: PastOption = False,
+    events: EventsOption = None,
+    out: OutOption = None,
+    overwrite: OverwriteOption = False,
+) -> int | None:
+    """Show what putting these files in force would change, and write it down to be applied.
 
-    The difference to what is in force is printed. Workflows that none of the files declares are left alone.
+    Changed definitions act from now on; with --past, or --events, on all that was read of logs, too: new exits, exits
+    that move, and exits that the new rules no longer support. Nothing is changed: crmflow workflow apply plan.json
+    does what the plan says.
+    """
+    from crmflow.operations import plan as operation
+
+    with session.open() as store:
+        given_logs = (events or []) if past or events else None
+        made = operation.plan(store, files, session.moment, given_logs)
+        if out is not None:
+            operation.write(made.plan, out, overwrite=overwrite)
+    document = {"path": out, **made.as_json()}
+    if session.output.json:
+        session.output.document(document)
+    else:
+        session.output.lines(_differences(made.definitions))
+        session.output.data(document, consequences.table(document["changes"]))
+    if made.plan.past:
+        session.output.say(consequences.counts(document["changes"]))
+    else:
+        session.output.say("it acts on what is read from then on; what was read stays as it is (--past reconsiders it)")
+    for path in made.plan.gone:
+        session.output.warn(f"{path} can't be read again (name it with --events)")
+    if made.plan.gone:
+        session.output.warn(f"in doubt by that: {made.plan.doubtful} enrollments")
+    return PARTLY_DONE if made.plan.gone else None
+
+
+@changes(app, "apply", example="crmflow workflow apply workflows/*.yaml --dry-run\ncrmflow workflow apply plan.json")
+def apply(
+    session: Session, files: FilesArgument, *, reopen: ReopenOption = False, events: EventsOption = None
+) -> int | None:
+    """Put the workflows of these files in force, or do what a plan says.
+
+    The difference to what is in force is printed. Workflows that none of the files declares are left alone. A plan
+    (FILE.json, made by crmflow workflow plan) is refused where the store has moved on in what it touches.
     """
     from crmflow.operations import workflows
 
+    if any(each.endswith(".json") for each in files):
+        return _apply_plan(session, files, events or [], reopen=reopen)
+    if reopen or events:
+        raise usage("--reopen and --events are for a plan", hint="make one with: crmflow workflow plan")
     with session.changing() as store:
         applied = workflows.apply(store, files, session.moment)
-    lines = [line for each in applied.changes for line in (f"{each.change}: {each.workflow} ({each.path})", *each.diff)]
-    session.output.report(applied.as_json(), lines)
+    session.output.report(applied.as_json(), _differences(applied.changes))
     if applied.untouched:
         session.output.say(f"in force and in none of these files, left alone: {', '.join(applied.untouched)}")
+    return None
+
+
+def _differences(changes: "list[Change]") -> list[str]:
+    return [line for each in changes for line in (f"{each.change}: {each.workflow} ({each.path})", *each.diff)]
+
+
+def _apply_plan(session: Session, files: list[str], events: list[str], *, reopen: bool) -> int | None:
+    from crmflow.operations import plan as operation
+
+    if len(files) > 1:
+        raise usage("a plan is applied by itself", hint="name one file")
+    with session.changing() as store:
+        done = operation.carry_out(store, operation.read_plan(files[0]), session.moment, events, may_reopen=reopen)
+    session.output.report(done.as_json(), consequences.table(done.changes))
+    session.output.say(f"in force: {', '.join(done.workflows) or 'nothing new'}; {consequences.counts(done.changes)}")
+    if done.left:
+        session.output.say(f"{done.left} that the new rules would reopen stay as they are (--reopen)")
     return None
 
 

@@ -211,8 +211,8 @@ def _end_of(piece: Piece, form: Form, at: int) -> int:
 def _is_end(piece: Piece, form: Form, at: int) -> bool:
     """Tell whether a text ends with a piece that begins at `at` or later."""
     in_host, in_path = len(form.text) - len(piece.folded), len(form.text) - len(piece.exact)
-    if at <= in_host < form.border:
-        return form.text.endswith(piece.folded)
+    if at <= in_host < form.border and form.text.endswith(piece.folded):
+        return True
     return max(at, form.border) <= in_path and form.text.endswith(piece.exact)
 
 

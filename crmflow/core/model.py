@@ -69,7 +69,8 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     """One disenrollment trigger of a workflow: its word in SPEC's table and what narrows it.
 
     `url` holds the patterns of a `page_visited`; `field` and `to` (the values wanted) narrow a `field_updated`, None
-    meaning any. `line` is where the file declares it, from 1.
+    meaning any. `suspect` is `count` where clicks that are likely a machine's count too. `line` is where the file
+    declares it, from 1.
     """
 
     trigger: str
@@ -77,6 +78,7 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     field: str | None = None
     to: tuple[Scalar, ...] | None = None
     line: int = 0
+    suspect: str | None = None
 
 
 class Workflow(msgspec.Struct, frozen=True):
@@ -106,7 +108,8 @@ class Definition(msgspec.Struct, frozen=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One unchangeable fact about one record, from line `line` (from 1) of its source; None where it has no source.
 
-    `value` and `old` are UNSET where the event does not say them.
+    `value` and `old` are UNSET where the event does not say them. `message` names the mail that it is about, as its
+    sender names it in all events about that mail. An event `is_suspect` where likely a machine caused it.
     """
 
     type: str
@@ -121,6 +124,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     field: str | None = None
     value: Scalar | UnsetType = UNSET
     old: Scalar | UnsetType = UNSET
+    message: str | None = None
+    is_suspect: bool = False
 
 
 class Exit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -157,7 +162,8 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The fact that a record is in a workflow from `enrolled_at` on, and how far it came.
 
     `exit` is the one that stands (None: active); `exit_id` and `exit_run` are the store's numbers of it and of the run
-    that wrote it. `step` is the last completed one.
+    that wrote it. `step` is the last completed one. `waiting_since` is from when the delay of the next step counts,
+    where the enrollment was out of the workflow for a while: None for since the last step.
     """
 
     id: int
@@ -167,6 +173,7 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     step: str | None = None
     step_position: int | None = None
     step_at: datetime | None = None
+    waiting_since: datetime | None = None
     exit: Exit | None = None
     exit_id: int | None = None
     exit_run: int | None = None

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from crmflow.core.model import Enrollment, Event, Scalar
 from crmflow.core.settlement import Decision, decide
-from crmflow.core.triggers import Rules, field_change
+from crmflow.core.triggers import Rules, field_change, lacks_workflow, of_workflows, tells_workflow
 
 Located = tuple[int, Event]
 """An event and the number of the record that it is about."""
@@ -17,8 +17,19 @@ Located = tuple[int, Event]
 
 def replay(rules: Rules, enrolled: Sequence[Enrollment], events: Iterable[Located]) -> list[Decision]:
     """Return how each enrollment stands after these events, whatever their order."""
-    events = list(events)
+    events = attributed(events)
     return [_settled(rules, enrollment, events) for enrollment in enrolled]
+
+
+def attributed(events: Iterable[Located]) -> list[Located]:
+    """Return events, each that names no workflow as one of each that others name for its mail."""
+    events = list(events)
+    told = {(event.message, event.workflow) for _, event in events if tells_workflow(event)}
+    found: list[Located] = []
+    for record, event in events:
+        names = sorted(name or "" for message, name in told if message == event.message)
+        found += [(record, each) for each in (of_workflows(event, names) if lacks_workflow(event) else [event])]
+    return found
 
 
 def _settled(rules: Rules, enrollment: Enrollment, events: Iterable[Located]) -> Decision:

@@ -54,7 +54,7 @@ def _takes_all(trigger: Trigger, part: Trigger) -> bool:
     if trigger.trigger in STATUS_EVENTS and part.trigger == "field_updated":
         wins = part.to is not None and {written(value) for value in part.to} == {STATUS_EVENTS[trigger.trigger]}
         return part.field == STATUS_FIELD and wins
-    if trigger.trigger != part.trigger:
+    if trigger.trigger != part.trigger or (part.suspect and not trigger.suspect):
         return False
     if part.trigger == "page_visited":
         return any(covers(compile_pattern(one), compile_pattern(other)) for one in trigger.url for other in part.url)

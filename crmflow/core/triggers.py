@@ -33,11 +33,14 @@ class TriggerKind(msgspec.Struct, frozen=True):
 
 
 TRIGGERS: dict[str, TriggerKind] = {
-    "link_clicked": TriggerKind(("prospect",)),
+    "link_clicked": TriggerKind(("prospect",), optional=("suspect",)),
     "replied": TriggerKind(("prospect",)),
     "conversation_started": TriggerKind(("prospect",)),
     "page_visited": TriggerKind(("prospect",), required=("url",)),
     "hard_bounced": TriggerKind(("prospect",)),
+    "unsubscribed": TriggerKind(("prospect",)),
+    "spam_reported": TriggerKind(("prospect",)),
+    "meeting_booked": TriggerKind(("prospect",)),
     "deal_won": TriggerKind(("deal",)),
     "deal_lost": TriggerKind(("deal",)),
     "field_updated": TriggerKind(RECORD_TYPES, optional=("field", "to")),
@@ -53,6 +56,9 @@ STATUS_EVENTS: dict[str, str] = {"deal_won": "won", "deal_lost": "lost"}
 WITHOUT_EFFECT_TYPES = frozenset({"email_sent", "email_delivered", "email_opened", "soft_bounced", "auto_replied"})
 """Known types of events that no trigger takes."""
 
+TELLING_WORKFLOW = frozenset({"email_sent", "email_delivered"})
+"""Types that tell the workflow of a mail, where they name both."""
+
 EVENT_RECORD_TYPES: dict[str, tuple[RecordType, ...]] = {
     **{word: kind.types for word, kind in TRIGGERS.items()},
     "step_completed": RECORD_TYPES,
@@ -65,6 +71,9 @@ ALWAYS_WANTED = frozenset({"hard_bounced", "step_completed", *STATUS_EVENTS})
 
 NAMING_WORKFLOW = frozenset({"link_clicked", "step_completed"})
 """Types that concern only the workflow that they name."""
+
+COUNT_SUSPECT = "count"
+"""What a trigger says under `suspect` that takes suspect events too."""
 
 _FACETED = frozenset({"field_updated", *STATUS_EVENTS})
 """Types of events that may go by more than one name."""
@@ -150,6 +159,9 @@ class Rules:
                 self._of_workflow.setdefault((name, trigger.trigger), []).append(trigger)
                 pages += [(compile_pattern(text), name) for text in trigger.url]
         self._wanting_page = _wanting_pages(pages)
+        self._counting_suspects = {
+            place for place, triggers in self._of_workflow.items() if any(map(_counts_suspects, triggers))
+        }
         self._decided: dict[Hashable, Mapping[str, str]] = {}
         self._faceted = {name for name, word in self._of_workflow if word in _FACETED}
         self._having = {
@@ -159,7 +171,7 @@ class Rules:
     def interest(self) -> Interest:
         """Return what no trigger in force can want, for a first and quick look at events."""
         taken = {word for _, word in self._of_type}
-        unwanted = frozenset(TRIGGERS.keys() - taken - ALWAYS_WANTED - {"field_updated"})
+        unwanted = WITHOUT_EFFECT_TYPES | (TRIGGERS.keys() - taken - ALWAYS_WANTED - {"field_updated"})
         return Interest(unwanted, self._wanting_page)
 
     def is_wanted(self, event: Event) -> bool:
@@ -167,15 +179,26 @@ class Rules:
         if has_lasting_effect(event):
             return True
         if event.type == "page_visited":
-            return bool(self._wanting_page(event.url or ""))
+            return bool(self.wanting(event))
         return any(
             face.type != "field_updated" or _is_wanted_update(face, trigger)
             for face in facets(event)
             for trigger in self._of_type.get((face.record_type, face.type), ())
+            if not event.is_suspect or _counts_suspects(trigger)
         )
+
+    def would_be_wanted(self, event: Event) -> bool:
+        """Tell whether anything in force could want the event, were it not suspect."""
+        return self.is_wanted(msgspec.structs.replace(event, is_suspect=False))
 
     def wanting(self, event: Event) -> Collection[str]:
         """Return the workflows that an event would end: one or more of their triggers take it."""
+        if event.is_suspect:
+            return [name for name in self._concerned(event) if (name, event.type) in self._counting_suspects]
+        return self._concerned(event)
+
+    def _concerned(self, event: Event) -> Collection[str]:
+        """Return the workflows that would take an event that is not suspect."""
         match event.type:
             case "page_visited":
                 return self._wanting_page(event.url or "")
@@ -242,8 +265,29 @@ class Rules:
 
 
 def has_lasting_effect(event: Event) -> bool:
-    """Tell whether the event changes what is known of its record, whatever the triggers: a field, a bounce, a step."""
+    """Tell whether the event changes what is known, whatever the triggers: a field, a bounce, a step, a mail."""
+    if event.type in TELLING_WORKFLOW:
+        return tells_workflow(event)
     return event.type in ALWAYS_WANTED or (event.type == "field_updated" and event.value is not UNSET)
+
+
+def tells_workflow(event: Event) -> bool:
+    """Tell whether the event says of which workflow a mail is."""
+    return event.type in TELLING_WORKFLOW and bool(event.workflow) and bool(event.message)
+
+
+def lacks_workflow(event: Event) -> bool:
+    """Tell whether the event concerns a workflow that only another event about its mail names."""
+    return event.type in NAMING_WORKFLOW and not event.workflow and bool(event.message)
+
+
+def of_workflows(event: Event, names: Iterable[str]) -> list[Event]:
+    """Return an event that names no workflow as one of each of these."""
+    return [msgspec.structs.replace(event, workflow=name) for name in names]
+
+
+def _counts_suspects(trigger: Trigger) -> bool:
+    return trigger.suspect == COUNT_SUSPECT
 
 
 def _wanting_pages(pages: Sequence[tuple[UrlPattern, str]]) -> Callable[[str], frozenset[str]]:

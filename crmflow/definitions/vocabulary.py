@@ -1,7 +1,7 @@
 """The words of a workflow file and what each may be given: the one table behind both the reader and the JSON Schema."""
 
 from crmflow.core.model import NAME_PATTERN, RECORD_TYPES
-from crmflow.core.triggers import TRIGGERS
+from crmflow.core.triggers import COUNT_SUSPECT, TRIGGERS
 from crmflow.definitions.nodes import Listing, Mapping, Report
 from crmflow.definitions.shapes import (
     AnyScalar,
@@ -27,6 +27,9 @@ _ENDINGS = {
     "conversation_started": "it sends a new email in a new thread",
     "page_visited": "it visits a page whose address matches `url`",
     "hard_bounced": "an email to it hard-bounces",
+    "unsubscribed": "it unsubscribes from emails",
+    "spam_reported": "it reports an email as spam",
+    "meeting_booked": "it books a meeting",
     "deal_won": "the deal is won",
     "deal_lost": "the deal is lost",
     "field_updated": "the named field (or any) is set or updated (to one of `to`, if given)",
@@ -125,6 +128,11 @@ _NARROWING: dict[str, Shape] = {
         item=AnyScalar(
             noun="a value of to", about="A value that counts.", takes_null=True, wanted="write a single value"
         ),
+    ),
+    "suspect": Word(
+        noun="suspect",
+        about="Whether clicks count that were likely made by a machine; left out: they do not.",
+        words=(COUNT_SUSPECT,),
     ),
 }
 

@@ -8,37 +8,48 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from crmflow.core.model import EMAIL_FIELD, Bounce, Event, FieldChange, RecordType
-from crmflow.core.triggers import NAMING_WORKFLOW, Rules, field_change
+from crmflow.core.triggers import NAMING_WORKFLOW, Rules, field_change, lacks_workflow
+from crmflow.operations.attribution import keep_mail, settle_by_mail
 from crmflow.operations.settling import Settled, settle_events
-from crmflow.store import fields, records
+from crmflow.store import fields, records, retractions
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
 
 
 class Absorbed(NamedTuple):
-    """What became of events that are wanted: SPEC 5's two classes of them, and the enrollments that changed."""
+    """What became of events that are wanted: SPEC 5's two classes of them, and the enrollments that changed.
+
+    Of those considered `retracted` are events that count no more.
+    """
 
     unmatched: int
     considered: int
     exits: int
     moved: int
+    retracted: int
 
 
 def absorb(store: Store, origin: Origin, rules: Rules, events: Sequence[Event]) -> Absorbed:
     """Take events in, inside a change; the state that results does not depend on their order."""
-    considered = exits = moved = 0
+    considered = exits = moved = ignored = 0
     for part in _parts(events):
         located = _locate(store, rules, part)
-        keep_facts(store, origin.run, located)
-        settled = settle_events(store, origin, rules, located)
         considered += len(located)
-        exits += settled.exits
-        moved += settled.moved
-    return Absorbed(len(events) - considered, considered, exits, moved)
+        if retracted := retractions.among(store, [event for _, event in located]):
+            located = [each for number, each in enumerate(located) if number not in retracted]
+            ignored += len(retracted)
+        keep_facts(store, origin, located)
+        for settled in (
+            settle_events(store, origin, rules, located),
+            settle_by_mail(store, origin, rules, located),
+        ):
+            exits += settled.exits
+            moved += settled.moved
+    return Absorbed(len(events) - considered, considered, exits, moved, ignored)
 
 
-def keep_facts(store: Store, run: int, located: Iterable[tuple[int, Event]], *, is_by_hand: bool = False) -> None:
-    """Keep what events say of their records: the values of fields, and hard bounces."""
+def keep_facts(store: Store, origin: Origin, located: Sequence[tuple[int, Event]], *, is_by_hand: bool = False) -> None:
+    """Keep what events say of their records: the values of fields, hard bounces, and mails."""
     changes, bounces = [], []
     for record, event in located:
         change = field_change(event)
@@ -47,13 +58,14 @@ def keep_facts(store: Store, run: int, located: Iterable[tuple[int, Event]], *, 
             changes.append(FieldChange(record, field, event.at, value, event.id or "", is_by_hand))
         elif event.type == "hard_bounced":
             bounces.append(Bounce(record, event.at, event.name.casefold(), event.id or ""))
-    fields.save(store, run, changes)
-    records.save_bounces(store, run, bounces)
+    fields.save(store, origin.run, changes)
+    records.save_bounces(store, origin.run, bounces)
+    keep_mail(store, origin, located)
 
 
 def settle_by_hand(store: Store, origin: Origin, rules: Rules, located: Sequence[tuple[int, Event]]) -> Settled:
     """Take in updates that a person made: they are events like those of a log, and decide over them at a tie."""
-    keep_facts(store, origin.run, located, is_by_hand=True)
+    keep_facts(store, origin, located, is_by_hand=True)
     return settle_events(store, origin, rules, located)
 
 
@@ -77,7 +89,11 @@ def _new_email(event: Event) -> str | None:
 
 
 def _locate(store: Store, rules: Rules, events: Iterable[Event]) -> list[tuple[int, Event]]:
-    events = [event for event in events if event.type not in NAMING_WORKFLOW or event.workflow in rules.workflows]
+    events = [
+        event
+        for event in events
+        if event.type not in NAMING_WORKFLOW or event.workflow in rules.workflows or lacks_workflow(event)
+    ]
     names: dict[RecordType, set[str]] = {}
     for event in events:
         names.setdefault(event.record_type, set()).add(event.name)

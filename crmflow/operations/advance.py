@@ -88,7 +88,7 @@ def _due_steps(workflow: Workflow, active: Iterable[Enrollment], at: datetime) -
 def _chain(workflow: Workflow, enrollment: Enrollment, at: datetime) -> list[_Due]:
     """Return the steps that become due one after the other, each completed at `at` as soon as it is due."""
     chain: list[_Due] = []
-    since = enrollment.step_at or enrollment.enrolled_at
+    since = enrollment.waiting_since or enrollment.step_at or enrollment.enrolled_at
     for position in range(_next_position(workflow, enrollment), len(workflow.steps)):
         step = workflow.steps[position]
         due_at = since + step.after

@@ -117,17 +117,18 @@ def set_fields(store: Store, ref: str, texts: Sequence[str], moment: Moment) -> 
         if record.type == "prospect" and EMAIL_FIELD in fields:
             _require_free(store, require_email(fields[EMAIL_FIELD]), record.id)
         prospects = _require_links(store, record.type, fields, linked)
-        relinked = "prospects" in given and set(prospects) != {
-            number for number, _ in records.prospects_of(store, record.id)
-        }
+        linked_before = [number for number, _ in records.prospects_of(store, record.id)]
+        relinked = "prospects" in given and set(prospects) != set(linked_before)
         events = updates(record, fields, moment)
         if not events and not relinked:
             return Edited(None, record.type, record.key, {})
         run = runs.begin(store, "record set", moment)
         settled = settle_by_hand(store, Origin(run), rules_in_force(store), [(record.id, event) for event in events])
+        summary = {"type": record.type, "changed": len(events) + relinked, **settled._asdict()}
         if relinked:
             records.link_prospects(store, record.id, prospects)
-        runs.note(store, run, {"type": record.type, "changed": len(events) + relinked, **settled._asdict()})
+            summary["linked"] = {"deal": record.id, "before": sorted(linked_before), "after": sorted(prospects)}
+        runs.note(store, run, summary)
     changed = {event.field: given[event.field] for event in events if event.field}
     return Edited(store.shown(run), record.type, record.key, changed, *settled)
 

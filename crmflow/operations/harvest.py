@@ -6,24 +6,30 @@ from typing import NamedTuple
 
 from crmflow.core import codec
 from crmflow.core.triggers import Rules
-from crmflow.sources import jsonl
+from crmflow.sources import formats
 from crmflow.sources.batches import Batch, pack
 from crmflow.sources.logs import Piece
+from crmflow.sources.terms import Terms
 
 
 class Task(NamedTuple):
-    """A piece of a log, the clock's time, and the definitions in force, each as the store keeps it."""
+    """A piece of a log, how it is read, the clock's time, and the definitions in force, each as the store keeps it."""
 
     piece: Piece
+    terms: Terms
     now: datetime
     definitions: tuple[str, ...]
 
 
 def harvest(task: Task) -> Batch:
-    """Return what a piece says; events that nothing in force could want are only counted."""
-    rules = _rules(task.definitions)
-    batch = jsonl.decode(task.piece, task.now, rules.interest())
+    """Return what a piece says; events that nothing in force could want are only counted.
+
+    Suspect are those that would be wanted, were it not likely that a machine caused them.
+    """
+    rules = rules_of(task.definitions)
+    batch = formats.decode(task.piece, task.terms, task.now, rules.interest())
     wanted = [event for event in batch.events if rules.is_wanted(event)]
+    batch.suspect = sum(rules.would_be_wanted(event) for event in batch.events if event.is_suspect)
     batch.without_effect += len(batch.events) - len(wanted)
     batch.events = wanted
     return batch
@@ -35,5 +41,6 @@ def harvest_packed(task: Task) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _rules(definitions: tuple[str, ...]) -> Rules:
+def rules_of(definitions: tuple[str, ...]) -> Rules:
+    """Return the rules that definitions make, given as the store keeps them; the last ones are remembered."""
     return Rules(map(codec.decode, definitions))

@@ -115,7 +115,7 @@ class _Import:
         """Return the run and its reading, which begin with the first change."""
         if self._begun is None:
             number = runs.begin(self._store, "record import", self._moment)
-            self._begun = Origin(number, logs.add_reading(self._store, number, self._table.path))
+            self._begun = Origin(number, logs.add_reading(self._store, number, logs.Place(self._table.path)))
         return self._begun
 
     def understand(self, row: Row) -> Entry | None:

@@ -8,7 +8,7 @@ another run has read meanwhile is passed over.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,18 +17,26 @@ from crmflow.core.model import Moment
 from crmflow.operations.absorb import Absorbed, absorb
 from crmflow.operations.collecting import paused_collection
 from crmflow.operations.engines.processes import Processes
-from crmflow.operations.harvest import Task, harvest_packed
+from crmflow.operations.harvest import Task, harvest_packed, rules_of
 from crmflow.operations.lookup import require_other_file
-from crmflow.operations.settling import rules_in_force
+from crmflow.sources import formats
 from crmflow.sources.batches import Batch, joined, unpack
 from crmflow.sources.logs import PIECE_SIZE, Log, open_log
+from crmflow.sources.terms import OURS, Options, Terms, pack_terms
 from crmflow.store import logs, runs, workflows
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
 from crmflow.store.logs import KnownLog
 
-PIECES_AT_ONCE = 8
-"""How many pieces of a log make a transaction."""
+PIECES_AT_ONCE = 6
+"""How many pieces of a log are taken in at once."""
+
+STRETCHES_A_TRANSACTION = 5
+"""How often that is done before it is committed: a store's page that changes each time is then written once.
+
+Others wait for the end of a transaction, so it is a few seconds long; of what comes through a pipe and may not come for
+a while, each stretch is one.
+"""
 
 MOST_UNKNOWN_TYPES = 1_000
 OTHER_TYPES = "(other types)"
@@ -43,11 +51,16 @@ class ReadSource:
     from_offset: int
     to_offset: int
     lines: int = 0
+    format: str = OURS
 
 
 @dataclass
 class Summary:
-    """What became of every line that a run read: SPEC 7's JSON of `ingest`, and the sources that could not be read."""
+    """What became of every line that a run read: SPEC 7's JSON of `ingest`, and the sources that could not be read.
+
+    Of the lines considered `retracted` are events that count no more. `suspect` and `ambiguous` events are in one of
+    the classes like all others.
+    """
 
     run: int | None = None
     lines: int = 0
@@ -56,6 +69,9 @@ class Summary:
     without_effect: int = 0
     unmatched: int = 0
     considered: int = 0
+    retracted: int = 0
+    suspect: int = 0
+    ambiguous: int = 0
     exits: int = 0
     moved: int = 0
     incomplete: int = 0
@@ -70,8 +86,11 @@ class Summary:
             known = word if word in self.unknown_types or len(self.unknown_types) < MOST_UNKNOWN_TYPES else OTHER_TYPES
             self.unknown_types[known] = self.unknown_types.get(known, 0) + number
         self.without_effect += batch.without_effect
+        self.suspect += batch.suspect
+        self.ambiguous += batch.ambiguous
         self.unmatched += absorbed.unmatched
         self.considered += absorbed.considered
+        self.retracted += absorbed.retracted
         self.exits += absorbed.exits
         self.moved += absorbed.moved
         classes = self.rejected + self.without_effect + self.unmatched + self.considered
@@ -79,9 +98,18 @@ class Summary:
             raise AssertionError(f"{self.lines} lines, but not as many in their classes: {self}")
 
     def as_json(self) -> dict[str, Any]:
-        """Return the summary as plain values; the faults are said, not part of it."""
+        """Return the summary as plain values; the faults are said, not part of it.
+
+        Retracted, suspect and ambiguous events are told only if there are any, a format only if it is not ours.
+        """
         plain = asdict(self)
         del plain["faults"]
+        for name in ("retracted", "suspect", "ambiguous"):
+            if not plain[name]:
+                del plain[name]
+        for each in plain["sources"]:
+            if each["format"] == OURS:
+                del each["format"]
         return plain
 
 
@@ -92,6 +120,22 @@ class Watcher(NamedTuple):
     say: Callable[[str], None]
 
 
+class Manner(NamedTuple):
+    """How logs are to be read: what the user says about them, whether all of it again, how much of it at once."""
+
+    options: Options = Options()
+    from_start: bool = False
+    piece_size: int = PIECE_SIZE
+
+
+_PLAINLY = Manner()
+
+
+def manner(format_: str | None, assume_tz: str | None, workflow_key: str, *, from_start: bool) -> Manner:
+    """Return how logs are to be read; raises `UsageError` for a format or a zone that there is not."""
+    return Manner(formats.chosen(format_, assume_tz, workflow_key), from_start)
+
+
 class _Place(NamedTuple):
     """Where the reading of a log goes on; `log` is the store's number, None for what can't be known again."""
 
@@ -100,15 +144,7 @@ class _Place(NamedTuple):
     line: int
 
 
-def ingest(
-    store: Store,
-    paths: Sequence[str],
-    moment: Moment,
-    watcher: Watcher,
-    *,
-    from_start: bool = False,
-    piece_size: int = PIECE_SIZE,
-) -> Summary:
+def ingest(store: Store, paths: Sequence[str], moment: Moment, watcher: Watcher, manner: Manner = _PLAINLY) -> Summary:
     """Read what is new in these logs, a transaction for about each `piece_size` bytes; returns what became of it.
 
     A source that can't be read is named in the summary's `faults` and does not stop the others. Raises `UsageError`
@@ -116,10 +152,10 @@ def ingest(
     """
     _refuse_what_is_no_log(store, paths)
     with paused_collection(), Processes() as processes:
-        run = _Ingest(store, moment, watcher, processes, piece_size)
+        run = _Ingest(store, moment, watcher, processes, manner)
         for path in paths:
             try:
-                run.read_file(path, from_start=from_start)
+                run.read_file(path)
             except SourceError as error:
                 run.summary.faults.append(error.what if error.hint is None else f"{error.what} ({error.hint})")
         return run.finish()
@@ -137,34 +173,36 @@ def _refuse_what_is_no_log(store: Store, paths: Sequence[str]) -> None:
 class _Ingest:
     """One run over several logs: its number once it has read something, and its summary so far."""
 
-    def __init__(self, store: Store, moment: Moment, watcher: Watcher, processes: Processes, piece_size: int) -> None:
+    def __init__(self, store: Store, moment: Moment, watcher: Watcher, processes: Processes, manner: Manner) -> None:
         self._store = store
         self._moment = moment
         self._watcher = watcher
         self._processes = processes
-        self._piece_size = piece_size
+        self._manner = manner
         self._seen: set[tuple[int, int]] = set()
         self._run: int | None = None
         self._readings: dict[str, tuple[int, ReadSource]] = {}
+        self._rules = rules_of(())
         self.summary = Summary()
 
-    def read_file(self, path: str, *, from_start: bool) -> None:
+    def read_file(self, path: str) -> None:
         with open_log(path) as log:
             if log.file_id is not None and log.file_id in self._seen:
                 self._watcher.say(f"{path}: the same file as one before it; read once")
                 return
             if log.file_id is not None:
                 self._seen.add(log.file_id)
-            self._read(log, from_start=from_start)
+            self._read(log)
             if log.fault is not None:
                 self.summary.faults.append(f"{path}: {log.fault}")
 
-    def _read(self, log: Log, *, from_start: bool) -> None:
+    def _read(self, log: Log) -> None:
+        terms = formats.terms_for(log.head, self._manner.options)
         place = self._recognise(log)
-        if place is not None and from_start:
+        if place is not None and self._manner.from_start:
             place = place._replace(offset=0, line=1)
         while place is not None:
-            place = self._read_from(log, place, from_start=from_start)
+            place = self._read_from(log, terms, place)
 
     def finish(self) -> Summary:
         if self._run is not None:
@@ -188,36 +226,48 @@ class _Ingest:
             )
         return _Place(0, 0, 1)
 
-    def _read_from(self, log: Log, place: _Place, *, from_start: bool) -> _Place | None:
+    def _read_from(self, log: Log, terms: Terms, place: _Place) -> _Place | None:
         """Read a log from a place on; returns where to go on instead, where another run has changed what that needs."""
-        read_before = 0
         definitions = workflows.contents(self._store)
-        for batch in self._stretches(log, place, definitions):
-            if batch.incomplete:
-                self.summary.incomplete += 1
-                self._watcher.say(f"{log.path}: the last line is not complete; left for the next run")
-            if batch.end_offset == place.offset:
-                continue
+        self._rules = rules_of(definitions)
+        stretches = self._stretches(log, terms, place, definitions)
+        more = STRETCHES_A_TRANSACTION - 1 if log.has_identity else 0
+        read_before = 0
+        for first in stretches:
+            faults: list[SourceError] = []
             with self._store.change():
                 known = self._known(log, place)
-                if known is not None and not from_start and known.length != place.offset:
+                if known is not None and not self._manner.from_start and known.length != place.offset:
                     return _Place(known.id, known.length, known.next_line)
                 place = place._replace(log=known.id if known else None)
                 if workflows.contents(self._store) != definitions:
                     return place
-                self._take_in(log, known, place.offset, batch)
-            place = place._replace(offset=batch.end_offset, line=batch.end_line)
+                batches = chain([first], _until_fault(islice(stretches, more), faults))
+                del first  # only one batch is held at a time
+                for batch in batches:
+                    reading = self._reading(log, terms, known, place.offset)
+                    self._take_in(log, known, reading, batch)
+                    place = place._replace(offset=batch.end_offset, line=batch.end_line)
             self._watcher.read(log.bytes_read - read_before)
             read_before = log.bytes_read
+            if faults:
+                raise faults[0]
         return None
 
-    def _stretches(self, log: Log, place: _Place, definitions: tuple[str, ...]) -> Iterator[Batch]:
-        """Yield what the log says from a place on, for each transaction one batch."""
-        pieces = log.pieces(place.offset, place.line, self._piece_size)
-        tasks = (Task(piece, self._moment.now, definitions) for piece in pieces)
+    def _stretches(self, log: Log, terms: Terms, place: _Place, definitions: tuple[str, ...]) -> Iterator[Batch]:
+        """Yield what the log says from a place on, many pieces as one batch; say where its end is not complete."""
+        pieces = log.cut(terms.layout, place.offset, place.line, self._manner.piece_size)
+        tasks = (Task(piece, terms, self._moment.now, definitions) for piece in pieces)
         packed = self._processes.map_in_order(harvest_packed, tasks)
+        offset = place.offset
         while batches := [unpack(each) for each in islice(packed, PIECES_AT_ONCE)]:
-            yield joined(batches)
+            batch = joined(batches)
+            if batch.incomplete:
+                self.summary.incomplete += 1
+                self._watcher.say(f"{log.path}: the last line is not complete; left for the next run")
+            if batch.end_offset > offset:
+                yield batch
+            offset = batch.end_offset
 
     def _known(self, log: Log, place: _Place) -> KnownLog | None:
         if place.log is None:
@@ -231,9 +281,9 @@ class _Ingest:
                 return known
         return logs.get(self._store, logs.add(self._store, log.absolute_path, log.first_line))
 
-    def _take_in(self, log: Log, known: KnownLog | None, offset: int, batch: Batch) -> None:
-        reading, source = self._reading(log, known, offset)
-        absorbed = absorb(self._store, Origin(self._number(), reading), rules_in_force(self._store), batch.events)
+    def _take_in(self, log: Log, known: KnownLog | None, read: tuple[int, ReadSource], batch: Batch) -> None:
+        reading, source = read
+        absorbed = absorb(self._store, Origin(self._number(), reading), self._rules, batch.events)
         logs.save_rejects(self._store, reading, batch.rejects)
         logs.extend_reading(self._store, reading, batch.end_offset, batch.lines)
         if known is not None and batch.end_offset > known.length:
@@ -255,14 +305,22 @@ class _Ingest:
             self._run = runs.begin(self._store, "ingest", self._moment)
         return self._run
 
-    def _reading(self, log: Log, known: KnownLog | None, offset: int) -> tuple[int, ReadSource]:
-        if (
-            log.path not in self._readings or self._readings[log.path][1].to_offset != offset
-        ):  # another run read between
-            number = logs.add_reading(
-                self._store, self._number(), log.path, log=known.id if known else None, offset=offset
-            )
-            source = ReadSource(log.path, offset, offset)
+    def _reading(self, log: Log, terms: Terms, known: KnownLog | None, offset: int) -> tuple[int, ReadSource]:
+        before = self._readings.get(log.path)
+        if before is None or before[1].to_offset != offset:  # another run read between
+            place = logs.Place(log.path, known.id if known else None, offset, pack_terms(terms))
+            number = logs.add_reading(self._store, self._number(), place)
+            source = ReadSource(log.path, offset, offset, format=terms.format)
             self._readings[log.path] = number, source
             self.summary.sources.append(source)
+            if terms.format != OURS and before is None:
+                self._watcher.say(f"{log.path}: read as {formats.FORMATS[terms.format].title}")
         return self._readings[log.path]
+
+
+def _until_fault(stretches: Iterator[Batch], faults: list[SourceError]) -> Iterator[Batch]:
+    """Pass on what can be read, so that it is kept; a fault that ends it is left in `faults`."""
+    try:
+        yield from stretches
+    except SourceError as fault:
+        faults.append(fault)

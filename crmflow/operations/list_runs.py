@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from crmflow.core.errors import CrmflowError
+from crmflow.operations.lookup import require_run
 from crmflow.store import runs
 from crmflow.store.connection import Store
 
@@ -15,7 +15,4 @@ def listed(store: Store) -> list[dict[str, Any]]:
 def show(store: Store, run: int) -> dict[str, Any]:
     """Return one run with what it read and how much it wrote; raises `CrmflowError` where there is none."""
     with store.snapshot():
-        found = runs.get(store, run)
-    if found is None:
-        raise CrmflowError(f"there is no run {run}", hint="see crmflow run list")
-    return found
+        return require_run(store, run)

@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 from crmflow.core.errors import CrmflowError, UsageError
 from crmflow.core.model import RECORD_TYPES, Record, RecordType, Ref
-from crmflow.store import records, workflows
+from crmflow.store import records, runs, workflows
 from crmflow.store.connection import Store
 from crmflow.store.workflows import InForce
 
@@ -71,6 +72,14 @@ def require_known_workflow(store: Store, name: str) -> RecordType:
     if name not in known:
         raise _unknown_workflow(name, known)
     return parse_type(known[name][1])
+
+
+def require_run(store: Store, number: int) -> dict[str, Any]:
+    """Return a run with all that it wrote counted; raises `CrmflowError` where there is none."""
+    found = runs.get(store, number)
+    if found is None:
+        raise CrmflowError(f"there is no run {number}", hint="see crmflow run list")
+    return found
 
 
 def _unknown_workflow(name: str, known: Iterable[str]) -> CrmflowError:

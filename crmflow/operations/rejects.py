@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from crmflow.core.model import Event, Moment, Reject
 from crmflow.operations.absorb import absorb
 from crmflow.operations.settling import rules_in_force
-from crmflow.sources import jsonl
+from crmflow.sources import formats
 from crmflow.sources.batches import Outcome
-from crmflow.store import erasure, logs, runs
+from crmflow.sources.terms import unpack_terms
+from crmflow.store import erasure, faults, logs, runs
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
 from crmflow.store.logs import KeptReject
@@ -45,13 +46,13 @@ def retry(store: Store, moment: Moment) -> Retried:
     with store.change():
         kept = logs.rejects(store)
         tried = [(each, _read_again(each, moment)) for each in kept]
-        understood = [(each, outcome) for each, outcome in tried if not isinstance(outcome, Reject)]
+        understood = [(each, found) for each, found in tried if not any(isinstance(one, Reject) for one in found)]
         if not understood:
             return Retried(None, 0, len(kept), 0, 0)
         run = runs.begin(store, "rejects retry", moment)
         exits = moved = 0
         for source, events in _by_source(understood).items():
-            reading = logs.add_reading(store, run, source)
+            reading = logs.add_reading(store, run, logs.Place(source))
             rules = rules_in_force(store)
             wanted = [event for event in events if rules.is_wanted(event)]
             absorbed = absorb(store, Origin(run, reading), rules, wanted)
@@ -64,16 +65,17 @@ def retry(store: Store, moment: Moment) -> Retried:
         return result._replace(run=store.shown(run))
 
 
-def _read_again(kept: KeptReject, moment: Moment) -> Outcome:
-    reject = kept.reject
-    return jsonl.decode_line(reject.text, line=reject.line, offset=reject.offset, now=moment.now)
+def _read_again(kept: KeptReject, moment: Moment) -> Sequence[Outcome]:
+    terms = faults.kept(unpack_terms, kept.terms)
+    return formats.source(terms.format).decode_again(kept.reject, terms, moment.now)
 
 
-def _by_source(understood: Sequence[tuple[KeptReject, Outcome]]) -> dict[str, list[Event]]:
+def _by_source(understood: Sequence[tuple[KeptReject, Sequence[Outcome]]]) -> dict[str, list[Event]]:
     by_source: dict[str, list[Event]] = {}
-    for kept, outcome in understood:
-        if isinstance(outcome, Event):
-            by_source.setdefault(kept.source, []).append(outcome)
+    for kept, outcomes in understood:
+        events = [each for each in outcomes if isinstance(each, Event)]
+        if events:
+            by_source.setdefault(kept.source, []).extend(events)
     return by_source
 
 

@@ -9,10 +9,11 @@ from crmflow.core.model import Moment, RecordType, Ref, Workflow
 from crmflow.core.times import parse_time
 from crmflow.core.triggers import written
 from crmflow.operations.engines.processes import Processes
-from crmflow.sources import jsonl
+from crmflow.sources import formats
 from crmflow.sources.batches import pack, unpack_refs
 from crmflow.sources.logs import Piece, open_log
 from crmflow.sources.tables import Row, Table, read_rows
+from crmflow.sources.terms import Terms
 
 KEY_COLUMNS = ("key", "record")
 COLUMNS = ("workflow", "enrolled_at")
@@ -37,11 +38,12 @@ class Roster(NamedTuple):
 
 class _Task(NamedTuple):
     piece: Piece
+    terms: Terms
     now: datetime
 
 
 def _named_packed(task: _Task) -> bytes:
-    return pack(jsonl.named_in(*task))
+    return pack({Ref(event.record_type, event.name) for event in formats.decode(*task).events})
 
 
 def everybody(workflows: Iterable[Workflow], logs: Sequence[str], at: datetime, moment: Moment) -> Roster:
@@ -63,7 +65,7 @@ def _named_in(logs: Sequence[str], now: datetime) -> set[Ref]:
         for path in logs:
             try:
                 with open_log(path) as log:
-                    tasks = (_Task(piece, now) for piece in log.pieces(0, 1))
+                    tasks = (_Task(piece, terms, now) for piece, terms in formats.pieces_of(log))
                     for packed in processes.map_in_order(_named_packed, tasks):
                         found |= unpack_refs(packed)
             except SourceError:  # whoever reads the log for its events says why

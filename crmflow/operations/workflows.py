@@ -42,9 +42,7 @@ def apply(store: Store, paths: Sequence[str], moment: Moment) -> Applied:
     definitions = load(paths)
     with store.change():
         in_force = workflows.in_force(store)
-        changes = [_change(store, definition, in_force.get(definition.workflow.workflow)) for definition in definitions]
-        require_types(store, definitions)
-        changed = [each for each, change in zip(definitions, changes, strict=True) if change.change != "unchanged"]
+        changes, changed = compare(store, definitions)
         run = None
         if changed:
             run = runs.begin(store, "workflow apply", moment)
@@ -52,6 +50,18 @@ def apply(store: Store, paths: Sequence[str], moment: Moment) -> Applied:
             runs.note(store, run, _by_change(changes))
     untouched = sorted(in_force.keys() - {each.workflow.workflow for each in definitions})
     return Applied(store.shown(run), changes, untouched)
+
+
+def compare(store: Store, definitions: Sequence[Definition]) -> tuple[list[Change], list[Definition]]:
+    """Return what putting definitions in force does, and those of them that are new or changed.
+
+    Raises `CrmflowError` where one is for another type of records than those that were in its workflow.
+    """
+    in_force = workflows.in_force(store)
+    changes = [_change(store, definition, in_force.get(definition.workflow.workflow)) for definition in definitions]
+    require_types(store, definitions)
+    changed = [each for each, change in zip(definitions, changes, strict=True) if change.change != "unchanged"]
+    return changes, changed
 
 
 def _by_change(changes: Sequence[Change]) -> dict[str, list[str]]:

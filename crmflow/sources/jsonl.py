@@ -7,17 +7,19 @@ unusual; where it takes one, a test holds that both say the same.
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET
 
-from crmflow.core.model import RECORD_TYPES, Event, RecordType, Ref, Reject
+from crmflow.core.model import RECORD_TYPES, Event, RecordType, Reject
 from crmflow.core.times import FUTURE_TOLERANCE, TimeError, parse_time
-from crmflow.core.triggers import EVENT_RECORD_TYPES, EVERYTHING, WITHOUT_EFFECT_TYPES, Interest
+from crmflow.core.triggers import EVENT_RECORD_TYPES, EVERYTHING, Interest
 from crmflow.sources.batches import Batch, Outcome, Passed
-from crmflow.sources.inputs import BOM
-from crmflow.sources.logs import KEPT_BYTES, MAX_LINE_BYTES, Piece
+from crmflow.sources.lines import Understand, decode_lines, outcomes_of
+from crmflow.sources.logs import Piece
 from crmflow.sources.objects import (
+    Body,
     LineError,
     read_name,
     read_object,
@@ -26,6 +28,8 @@ from crmflow.sources.objects import (
     shortened,
 )
 from crmflow.sources.ordinary import Line, is_just_of_a_prospect, named, ordinary, time_of
+from crmflow.sources.terms import Head, Terms
+from crmflow.sources.units import Unit, decode_whole
 
 REQUIRED_KEYS: dict[str, tuple[str, ...]] = {
     "link_clicked": ("workflow",),
@@ -39,10 +43,9 @@ PASSABLE_TYPES = EVENT_RECORD_TYPES.keys() - REQUIRED_KEYS.keys() - {"deal_won",
 """Types of events about a prospect that say no more than that and when."""
 
 _VISIT = "page_visited"
-_TEXT_KEYS = ("workflow", "step", "url", "field")
+_TEXT_KEYS = ("workflow", "step", "url", "field", "message")
 _VALUE_KEYS = ("value", "old")
-_BLANK = b" \t\r"
-_TOO_LONG = "line longer than 1 MiB"
+OUR_WORDS = frozenset(EVENT_RECORD_TYPES)
 
 
 def decode(piece: Piece, now: datetime, interest: Interest = EVERYTHING) -> Batch:
@@ -50,29 +53,17 @@ def decode(piece: Piece, now: datetime, interest: Interest = EVERYTHING) -> Batc
 
     Events of prospects that are of no `interest` are only counted, as without effect.
     """
-    batch = Batch(piece.offset, piece.line)
-    if piece.oversized is not None:
-        _take_oversized(batch, piece)
-        return batch
-    data = piece.data.removeprefix(BOM) if piece.offset == 0 else piece.data
-    batch.end_offset += len(piece.data) - len(data)
-    end = data.rfind(b"\n") + 1
-    if end:
-        _take_lines(batch, data[: end - 1], now, interest)
-    unfinished = data[end:]
-    outcome = decode_line(unfinished, line=batch.end_line, offset=batch.end_offset, now=now)
-    if isinstance(outcome, Reject):
-        batch.incomplete = 1
-    else:
-        batch.take(outcome)
-        batch.end_offset += len(unfinished)
-    return batch
+
+    def take_finished(batch: Batch, data: bytes) -> None:
+        _take_lines(batch, data, now, interest)
+
+    return decode_lines(piece, _line_reader(now), take_finished)
 
 
 def _take_lines(batch: Batch, data: bytes, now: datetime, interest: Interest) -> None:
     """Take finished lines in, given without the newline of the last one."""
     latest = now + FUTURE_TOLERANCE
-    passable = PASSABLE_TYPES & (WITHOUT_EFFECT_TYPES | interest.unwanted_types)
+    passable = PASSABLE_TYPES & interest.unwanted_types
     passed = 0
     line, offset = batch.end_line, batch.end_offset
     lines = data.split(b"\n")
@@ -93,43 +84,16 @@ def _take_lines(batch: Batch, data: bytes, now: datetime, interest: Interest) ->
     batch.end_line, batch.end_offset = line, offset
 
 
-def named_in(piece: Piece, now: datetime) -> set[Ref]:
-    """Return the records that the events of a piece name, those of events without effect included."""
-    if piece.oversized is not None:
-        return set()
-    data = piece.data.removeprefix(BOM) if piece.offset == 0 else piece.data
-    latest = now + FUTURE_TOLERANCE
-    lines = data.split(b"\n")
-    found = set()
-    for text, decoded in zip(lines, ordinary(data, lines), strict=True):
-        outcome = _understand_ordinary(decoded, text, 1, latest) if decoded else None
-        match outcome or decode_line(text, line=1, offset=0, now=now):
-            case Event(record_type=kind, name=name):
-                found.add(Ref(kind, name))
-            case Passed(about=Ref() as about):
-                found.add(about)
-    return found
-
-
 def decode_line(data: bytes, *, line: int, offset: int, now: datetime) -> Outcome:
     """Return what one line says, without its newline: the line of number `line`, which begins at byte `offset`."""
-    if len(data) > MAX_LINE_BYTES:
-        return Reject(line, offset, _TOO_LONG, data[:KEPT_BYTES])
-    if not data.strip(_BLANK):
-        return None
-    try:
-        return _understand(data, line, now + FUTURE_TOLERANCE)
-    except LineError as fault:
-        return Reject(line, offset, str(fault), data.removesuffix(b"\r")[:KEPT_BYTES])
+    return next(iter(outcomes_of(data, line, offset, _line_reader(now))), None)
 
 
-def _take_oversized(batch: Batch, piece: Piece) -> None:
-    if not piece.data.endswith(b"\n"):
-        batch.incomplete = 1
-        return
-    batch.take(Reject(piece.line, piece.offset, _TOO_LONG, piece.data[:KEPT_BYTES]))
-    batch.end_offset = piece.end_offset
-    batch.end_line += 1
+def _line_reader(now: datetime) -> Understand:
+    def understand(data: bytes, line: int, _offset: int) -> list[Outcome]:
+        return [_understand(data, line, now + FUTURE_TOLERANCE)]
+
+    return understand
 
 
 def _understand(data: bytes, line: int, latest: datetime) -> Event | Passed:
@@ -143,11 +107,8 @@ def _understand(data: bytes, line: int, latest: datetime) -> Event | Passed:
     record_type, name = _record(keys, kind)
     texts = {key: read_text(key, keys[key]) for key in _TEXT_KEYS if key in keys}
     values = {key: read_scalar(key, keys[key]) for key in _VALUE_KEYS if key in keys}
-    for key in REQUIRED_KEYS.get(kind, ()):
+    for key in required_keys(kind, texts.get("message")):
         _required(texts, key, read_text, kind)
-    if kind in WITHOUT_EFFECT_TYPES:
-        read_name("id", keys.get("id", ""))
-        return Passed(kind, is_known=True, about=Ref(record_type, name))
     return Event(
         type=kind,
         at=at,
@@ -161,7 +122,20 @@ def _understand(data: bytes, line: int, latest: datetime) -> Event | Passed:
         field=texts.get("field"),
         value=values.get("value", UNSET),
         old=values.get("old", UNSET),
+        message=texts.get("message"),
+        is_suspect=_flag(keys, "suspect"),
     )
+
+
+def required_keys(kind: str, message: str | None) -> tuple[str, ...]:
+    """Return what an event of a type must say; a click that names its mail may leave the workflow out."""
+    return () if kind == "link_clicked" and message else REQUIRED_KEYS.get(kind, ())
+
+
+def _flag(keys: Body, key: str) -> bool:
+    if not isinstance(value := keys.get(key, False), bool):
+        raise LineError(f"{key} must be true or false")
+    return value
 
 
 def _required(keys: dict[str, Any], key: str, read: Callable[[str, object], str], kind: str) -> str:
@@ -205,11 +179,9 @@ def _understand_ordinary(found: Line, text: bytes, line: int, latest: datetime) 
     record_type, name = named(found)
     if at is None or at > latest or not name or record_type not in types:
         return None
-    for key in REQUIRED_KEYS.get(kind, ()):
+    for key in required_keys(kind, found.message):
         if not getattr(found, key):
             return None
-    if kind in WITHOUT_EFFECT_TYPES:
-        return Passed(kind, is_known=True, about=Ref(record_type, name))
     return Event(
         type=kind,
         at=at,
@@ -223,4 +195,32 @@ def _understand_ordinary(found: Line, text: bytes, line: int, latest: datetime) 
         field=found.field,
         value=found.value,
         old=found.old,
+        message=found.message,
+        is_suspect=found.suspect,
     )
+
+
+class _OurSource:
+    """Our own events: one on a line, or a file of them."""
+
+    def recognises(self, head: Head) -> bool:
+        """Tell whether the first object says what happened in our words, and when."""
+        return head.body is not None and "time" in head.body and head.body.get("type") in OUR_WORDS
+
+    def decode(self, piece: Piece, terms: Terms, now: datetime, interest: Interest) -> Batch:
+        """Return what a piece says."""
+        if terms.layout == "lines":
+            return decode(piece, now, interest)
+        return decode_whole(piece, partial(_of_unit, now=now))
+
+    def decode_again(self, kept: Reject, _terms: Terms, now: datetime) -> list[Outcome]:
+        """Return what the text of a reject says now."""
+        return [decode_line(kept.text, line=kept.line, offset=kept.offset, now=now)]
+
+
+def _of_unit(unit: Unit, now: datetime) -> list[Outcome]:
+    return [decode_line(unit.text, line=unit.line, offset=unit.offset, now=now)]
+
+
+SOURCE = _OurSource()
+"""What the table of formats knows of us."""

@@ -12,23 +12,29 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from crmflow.core.errors import SourceError
-from crmflow.sources.inputs import BOM, STANDARD_INPUT, UTF16_BOMS, Input, open_input
+from crmflow.sources.inputs import STANDARD_INPUT, UTF16_BOMS, Input, open_input
 from crmflow.sources.readings import MIB, Prefix, Reading
 
 PIECE_SIZE = 2 * MIB
 MOST_LINES = 100_000
 """A piece holds no more lines: a megabyte of tiny lines would become a hundred megabytes of rejects."""
 MAX_LINE_BYTES = MIB
+MOST_WHOLE_BYTES = 32 * MIB
+"""A log that only means something as a whole can be no longer: what it says becomes twenty times as much memory."""
 KEPT_BYTES = 64 * 1024
 """What is kept of a line that can't be understood, or is longer than `MAX_LINE_BYTES`."""
 
 _UTF16_WITHOUT_MARK = re.compile(rb"\{\0[^\0]\0|\0\{\0[^\0]")
 SQLITE_MAGIC = b"SQLite format 3\0"
 _Run = tuple[bytes, int | None]
+
+Layout = Literal["lines", "whole"]
+"""How a log is cut: each line means something by itself, or only the file as a whole does."""
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -52,7 +58,7 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class Log:
-    """An open log: `path` as the user gave it, `absolute_path`, and what makes it known again.
+    """An open log: `path` as the user gave it, `absolute_path`, its beginning (`head`), and what makes it known again.
 
     A regular file `has_identity`: a `file_id` (device and inode), a `first_line` (SHA-256, hex, of its first line
     without the newline, of 64 KiB at most; None for an empty log) and fingerprints. A stream has none of them.
@@ -60,7 +66,7 @@ class Log:
     """
 
     def __init__(self, opened: Input) -> None:
-        """Look at the beginning; raises `SourceError` where that already shows that it is no log of lines."""
+        """Look at the beginning; raises `SourceError` where that already shows that it is no log."""
         self.path = opened.path
         self.absolute_path = STANDARD_INPUT if opened.path == STANDARD_INPUT else str(Path(opened.path).absolute())
         self.file_id = opened.file_id
@@ -69,10 +75,10 @@ class Log:
         self._input = opened
         self._reading = Reading(opened.source())
         self._prefix: Prefix | None = None
-        head = self._reading.peek()
-        _refuse_other_formats(self.path, head)
-        line = head.partition(b"\n")[0]
-        self.first_line = hashlib.sha256(line).hexdigest() if head and self.has_identity else None
+        self.head = self._reading.peek()
+        _refuse_what_is_no_log(self.path, self.head)
+        line = self.head.partition(b"\n")[0]
+        self.first_line = hashlib.sha256(line).hexdigest() if self.head and self.has_identity else None
 
     @property
     def bytes_read(self) -> int:
@@ -110,6 +116,26 @@ class Log:
             offset = piece.end_offset
             line += data.count(b"\n")
 
+    def cut(self, layout: Layout, offset: int, line: int, size: int = PIECE_SIZE) -> Iterator[Piece]:
+        """Yield the log from the unpacked byte `offset` on, in pieces as its layout has them; raises `SourceError`."""
+        return self.pieces(offset, line, size) if layout == "lines" else self.whole(offset, line)
+
+    def whole(self, offset: int, line: int) -> Iterator[Piece]:
+        """Yield all from the unpacked byte `offset` on, which lies in line `line`, as one piece, if any.
+
+        Raises `SourceError` where it is more than `MOST_WHOLE_BYTES`, or reading fails.
+        """
+        self._reading = reading = self._new_reading()
+        reading.pass_over(offset)
+        data = reading.reader.read(MOST_WHOLE_BYTES + 1)
+        if len(data) > MOST_WHOLE_BYTES:
+            raise SourceError(
+                f"{self.path} is one JSON document of more than {MOST_WHOLE_BYTES // MIB} MiB",
+                hint="write one event per line: jq -c '.[]' OLD > NEW",
+            )
+        if data:
+            yield Piece(data, offset, line, is_last=True)
+
     def _new_reading(self) -> Reading:
         """Return a reading from the start; a stream has only its one."""
         return Reading(self._input.source()) if self.has_identity else self._reading
@@ -119,26 +145,19 @@ class Log:
 def open_log(path: str) -> Iterator[Log]:
     """Open a log for reading: a file, plain or gzip or Zstandard whatever its name, a pipe or, for `-`, standard input.
 
-    Raises `UsageError` for a directory, and `SourceError` for a device, for what is missing or can't be read, for
-    UTF-16 and for one JSON array instead of lines.
+    Raises `UsageError` for a directory, and `SourceError` for a device, for what is missing or can't be read, and for
+    UTF-16.
     """
     with open_input(path) as source:
         yield Log(source)
 
 
-def _refuse_other_formats(path: str, head: bytes) -> None:
+def _refuse_what_is_no_log(path: str, head: bytes) -> None:
     if head.startswith(SQLITE_MAGIC):
         raise SourceError(f"{path} is a SQLite database, not a log", hint="name the log")
     if head.startswith(UTF16_BOMS) or _UTF16_WITHOUT_MARK.match(head):
         raise SourceError(
             f"{path} is UTF-16, not UTF-8", hint="convert it with iconv: iconv -f UTF-16 -t UTF-8 OLD > NEW"
-        )
-    first, _, others = head.removeprefix(BOM).lstrip().partition(b"\n")
-    is_just_a_line = first.rstrip().endswith(b"]") and others.lstrip().startswith(b"{")
-    if first.startswith(b"[") and not is_just_a_line:
-        raise SourceError(
-            f"{path} is one JSON array, not one object per line",
-            hint="write one object per line: jq -c '.[]' OLD > NEW",
         )
 
 

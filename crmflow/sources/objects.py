@@ -1,4 +1,4 @@
-"""One line of JSON, understood strictly: what Python's `json` lets pass and a store can't keep is refused.
+"""JSON, understood strictly: what Python's `json` lets pass and a store can't keep is refused.
 
 Refused are NaN and Infinity, numbers that become infinite, integers of thousands of digits, duplicate keys at any
 depth, nesting beyond a hundred levels, invalid UTF-8, and two objects on a line.
@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from crmflow.core.model import Scalar
 
@@ -20,25 +20,95 @@ _MOST_DIGITS = 4300
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _SHOWN_CHARACTERS = 80
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+Body = dict[str, Any]
+"""A JSON object, as a program of somebody else posted it."""
 
 
 class LineError(Exception):
     """A line can't be understood; its text is a short sentence for a person that says why."""
 
 
-def read_object(line: bytes) -> dict[str, Any]:
+class Element(NamedTuple):
+    """A JSON value and the place of its text, in characters."""
+
+    start: int
+    end: int
+    value: object
+
+
+def read_object(line: bytes) -> Body:
     """Return the JSON object that a line holds; raises `LineError` for anything else."""
-    if may_be_deep(line) and _is_deep(line):
-        raise LineError(f"nested more than {DEEPEST} levels deep")
+    text = read_utf8(line)
     try:
-        found = _decoder.decode(line.decode())
-    except UnicodeDecodeError as error:
-        raise LineError(f"invalid UTF-8 at byte {error.start + 1} of the line") from error
+        found = _decoder.decode(text)
     except json.JSONDecodeError as error:
         raise LineError(_why_no_json(error)) from error
     if not isinstance(found, dict):
         raise LineError("expected one JSON object per line")
     return found
+
+
+def read_utf8(data: bytes) -> str:
+    """Return the text of a line or file that is not nested too deeply to be JSON of ours; raises `LineError`."""
+    if may_be_deep(data) and _is_deep(data):
+        raise LineError(f"nested more than {DEEPEST} levels deep")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise LineError(f"invalid UTF-8 at byte {error.start + 1} of the line") from error
+
+
+def read_elements(text: str) -> list[Element]:
+    """Return the elements of the array that a text is, or the one value that it is; raises `LineError`."""
+    found, end = elements_at(text, after_space(text, 0))
+    if after_space(text, end) < len(text):
+        raise LineError("expected one JSON value")
+    return found
+
+
+def elements_at(text: str, start: int) -> tuple[list[Element], int]:
+    """Return the elements of the array that begins at `start`, or the one value that does, and where that ends.
+
+    Raises `LineError` where there is no value.
+    """
+    if not text.startswith("[", start):
+        only = _value_at(text, start)
+        return [only], only.end
+    found: list[Element] = []
+    at = after_space(text, start + 1)
+    if text.startswith("]", at):
+        return found, at + 1
+    while True:
+        found.append(_value_at(text, at))
+        at = after_space(text, found[-1].end)
+        if text.startswith("]", at):
+            return found, at + 1
+        if not text.startswith(",", at):
+            raise LineError(f"not JSON: Expecting ',' delimiter at character {at + 1}")
+        at = after_space(text, at + 1)
+
+
+def after_space(text: str, start: int) -> int:
+    """Return where the first character from `start` on lies that is no white space to JSON."""
+    found = _SPACE.match(text, start)
+    return found.end() if found else start
+
+
+def is_unclosed(data: bytes) -> bool:
+    """Tell whether more brackets are opened than closed: what follows may make JSON of it."""
+    brackets = _STRING.sub(b"", data)
+    opened = brackets.count(b"[") + brackets.count(b"{")
+    return opened > brackets.count(b"]") + brackets.count(b"}")
+
+
+def _value_at(text: str, start: int) -> Element:
+    try:
+        value, end = _decoder.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        raise LineError(_why_no_json(error)) from error
+    return Element(start, end, value)
 
 
 def may_be_deep(line: bytes) -> bool:
@@ -86,6 +156,49 @@ def read_name(name: str, value: object) -> str:
     return read_text(name, value)
 
 
+def text_of(body: Body, key: str) -> str | None:
+    """Return the text under a key, None where there is none or an empty one; raises `LineError` as `read_name` does."""
+    value = body.get(key)
+    return None if value is None else read_name(key, value) or None
+
+
+def required_text(body: Body, key: str) -> str:
+    """Return the text under a key; raises `LineError` where there is none."""
+    found = text_of(body, key)
+    if found is None:
+        raise LineError(f"without {key!r}")
+    return found
+
+
+def object_of(body: Body, key: str) -> Body:
+    """Return the object under a key, an empty one where there is none; raises `LineError` for anything else."""
+    value = body.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise LineError(f"{key} must be an object, not {_kind(value)}")
+    return value
+
+
+def objects_of(body: Body, key: str) -> list[Body]:
+    """Return the objects in the array under a key, none where there is no array; raises `LineError` as above."""
+    return [object_of({key: each}, key) for each in _array_of(body, key)]
+
+
+def texts_of(body: Body, key: str) -> list[str]:
+    """Return the texts in the array under a key, none where there is no array; raises `LineError` as above."""
+    return [read_text(key, each) for each in _array_of(body, key)]
+
+
+def _array_of(body: Body, key: str) -> list[Any]:
+    value = body.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise LineError(f"{key} must be an array, not {_kind(value)}")
+    return value
+
+
 def is_encodable(text: str) -> bool:
     """Tell whether a text has no lone surrogates, so that it can be written as UTF-8."""
     try:
@@ -101,9 +214,10 @@ def shortened(text: str) -> str:
 
 
 def _kind(value: object) -> str:
-    return {bool: "true or false", int: "a number", float: "a number", list: "an array", dict: "an object"}.get(
-        type(value), "null"
-    )
+    return _KINDS.get(type(value), "null")
+
+
+_KINDS = {bool: "true or false", int: "a number", float: "a number", list: "an array", dict: "an object", str: "text"}
 
 
 def _why_no_json(error: json.JSONDecodeError) -> str:

@@ -42,6 +42,8 @@ class Line(msgspec.Struct, omit_defaults=True, gc=False):
     field: str | None = None
     value: _Value = UNSET
     old: _Value = UNSET
+    message: str | None = None
+    suspect: bool = False
 
 
 _decode = msgspec.json.Decoder(Line).decode
@@ -110,13 +112,14 @@ def time_of(found: Line, text: bytes) -> datetime | None:
 
 
 def is_just_of_a_prospect(found: Line, latest: datetime) -> bool:
-    """Tell whether a line names a prospect, nothing else, and a time in UTC not after `latest`."""
+    """Tell whether a line names a prospect, no workflow for a mail, and a time in UTC not after `latest`."""
     return (
         found.time.tzinfo is UTC
         and found.time <= latest
         and found.prospect is not None
         and found.organization is None
         and found.deal is None
+        and (found.message is None or found.workflow is None)
     )
 
 

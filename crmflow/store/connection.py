@@ -5,7 +5,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from crmflow.core.errors import CrmflowError
-from crmflow.store.faults import MAYBE_CHANGED, NOTHING_CHANGED, ONLY_BEFORE_KEPT, explained, system_explained
+from crmflow.store.faults import MAYBE_CHANGED, NOTHING_CHANGED, ONLY_BEFORE_KEPT, damaged, explained, system_explained
 from crmflow.store.lock import WriteLock
 from crmflow.store.schema import APPLICATION_ID, MIGRATION_SET, MIGRATIONS
 
@@ -30,9 +30,12 @@ _PRAGMAS = (
     "PRAGMA temp_store = MEMORY",
     "PRAGMA secure_delete = ON",
     "PRAGMA synchronous = FULL",
-    "PRAGMA cache_size = -65536",
+    "PRAGMA cache_size = -32768",
     "PRAGMA wal_autocheckpoint = 16384",
 )
+_BESIDE = ("-journal", "-wal", "-shm", ".lock")
+"""What the names of the files that lie beside a store end with."""
+
 Row = tuple[Any, ...]
 
 
@@ -56,8 +59,19 @@ class Store:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close the store."""
-        self.close()
+        """Close the store; a fault that damage to its file explains becomes the error that says so."""
+        try:
+            if isinstance(error, Exception) and not isinstance(error, CrmflowError):
+                self._blame_damage(error)
+        finally:
+            self.close()
+
+    def _blame_damage(self, fault: Exception) -> None:
+        """Raise `CrmflowError` where the store's file is damaged: then nothing that fails is surprising."""
+        from crmflow.store.soundness import damage
+
+        if (found := damage(self._connection.execute)) is not None:
+            raise damaged(self.path, found, self.outcome) from fault
 
     def close(self) -> None:
         """Close the connection; what was not committed is not kept."""
@@ -69,6 +83,12 @@ class Store:
             return Path(path).samefile(self.path)
         except OSError:
             return False
+
+    def owns(self, path: str) -> bool:
+        """Tell whether a path leads to this store's file or to one that lies beside it for it; nothing is opened."""
+        here = self.path.resolve()
+        beside = [here.with_name(here.name + suffix) for suffix in _BESIDE]
+        return self.is_at(path) or Path(path).resolve() in beside
 
     def shown(self, run: int | None) -> int | None:
         """Return the number of a run that is kept; None for none, and in a rehearsal."""
@@ -217,7 +237,12 @@ class Store:
         from crmflow.store.migrations import migrate
 
         with explained(self.path, self.outcome), self._transaction():
-            migrate(self._connection)
+            try:
+                migrate(self._connection)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                    raise
+                raise damaged(self.path, f"its tables are not those that were made: {error}", self.outcome) from error
             self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._commit()
         self.outcome = NOTHING_CHANGED  # of what the user asked for
@@ -230,13 +255,11 @@ def open_store(path: Path, *, wait: float = 60.0) -> Store:
     version; none of them changes the file.
     """
     _require_file(path)
-    store = Store(_connect(path, wait), path, wait=wait)
-    try:
+    with ExitStack() as stack:
+        store = stack.enter_context(Store(_connect(path, wait), path, wait=wait))
         if _pending(store):
             store.upgrade()
-    except BaseException:
-        store.close()
-        raise
+        stack.pop_all()
     return store
 
 

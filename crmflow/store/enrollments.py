@@ -8,18 +8,24 @@ from crmflow.core.model import Completion, Enrollment, Exit
 from crmflow.core.times import from_stored, shorten, stored
 from crmflow.store.connection import Row, Store, array
 from crmflow.store.faults import kept
+from crmflow.store.runs import TAKEN_OVER, UNDONE
 
 ROWS_AT_ONCE = 20_000
 """How many enrollments are held at once where all are gone through."""
 
 
 class Outcome(NamedTuple):
-    """What a settlement changes in one enrollment: the exit that now stands, and the last step that counts."""
+    """What a settlement changes in one enrollment: the exit that now stands, and the last step that counts.
+
+    `kept_id` is the number of an exit that is kept already and stands again; `waiting_since` is written with that.
+    """
 
     enrollment: Enrollment
     exit: Exit | None
     completion: Completion | None
     step_position: int | None
+    kept_id: int | None = None
+    waiting_since: datetime | None = None
 
 
 class Origin(NamedTuple):
@@ -30,7 +36,7 @@ class Origin(NamedTuple):
 
 
 _COLUMNS = (
-    "enrollment.id, record_id, workflow.name, enrolled_at, step, step_position, step_at,"
+    "enrollment.id, record_id, workflow.name, enrolled_at, step, step_position, step_at, waiting_since,"
     " exit.id, exited_at, cause, trigger, event_id, event_type, line, note, exit.run_id"
 )
 _JOINS = " JOIN workflow ON workflow.id = workflow_id LEFT JOIN exit ON exit.id = exit_id"
@@ -81,6 +87,16 @@ def load(store: Store, numbers: Iterable[int]) -> list[Enrollment]:
     return [kept(_enrollment, row) for row in rows]
 
 
+def numbers_in(store: Store, names: Iterable[str]) -> set[int]:
+    """Return the numbers of all enrollments in these workflows, those that ended included."""
+    rows = store.rows(
+        "SELECT enrollment.id FROM enrollment JOIN workflow ON workflow.id = workflow_id"
+        " WHERE name IN (SELECT value FROM json_each(?))",
+        [array(names)],
+    )
+    return {number for (number,) in rows}
+
+
 def active_in(store: Store, workflow: str) -> list[Enrollment]:
     """Return the active enrollments of a workflow, the oldest first."""
     rows = store.rows(
@@ -105,7 +121,7 @@ def every(store: Store, workflows: Iterable[str]) -> Iterator[Enrollment]:
 
 
 def _enrollment(row: Row) -> Enrollment:
-    number, record, workflow, enrolled_at, step, position, step_at, exit_id, *exit_columns, exit_run = row
+    number, record, workflow, enrolled_at, step, position, step_at, waiting, exit_id, *exit_columns, exit_run = row
     return Enrollment(
         id=number,
         record_id=record,
@@ -114,6 +130,7 @@ def _enrollment(row: Row) -> Enrollment:
         step=step,
         step_position=position,
         step_at=None if step_at is None else from_stored(step_at),
+        waiting_since=None if waiting is None else from_stored(waiting),
         exit=None if exit_id is None else _exit(*exit_columns),
         exit_id=exit_id,
         exit_run=exit_run,
@@ -137,7 +154,8 @@ def completions(store: Store, enrollments: Iterable[int]) -> dict[int, list[Comp
     """Return the steps that these enrollments are known to have completed, by enrollment."""
     rows = store.rows(
         "SELECT enrollment_id, step, position, completed_at, event_id, line"
-        " FROM json_each(?) AS wanted CROSS JOIN step_completion ON enrollment_id = wanted.value",
+        " FROM json_each(?) AS wanted CROSS JOIN step_completion ON enrollment_id = wanted.value"
+        f" WHERE run_id NOT IN {UNDONE}",
         [array(enrollments)],
     )
     found: dict[int, list[Completion]] = {}
@@ -176,17 +194,14 @@ def save_completions(store: Store, origin: Origin, completed: Iterable[tuple[int
             )
             for number, each in completed
         ),
-        otherwise="ON CONFLICT DO NOTHING",
+        otherwise=TAKEN_OVER.format(table="step_completion"),
     )
 
 
 def save_outcomes(store: Store, origin: Origin, outcomes: Sequence[Outcome]) -> None:
     """Write what a settlement decided; an exit that no longer stands is kept as superseded."""
     exits = [each for each in outcomes if each.exit is not None and each.exit is not each.enrollment.exit]
-    store.execute_many(
-        "UPDATE exit SET superseded_run_id = ? WHERE id = ?",
-        ((origin.run, each.enrollment.exit_id) for each in exits if each.enrollment.exit_id is not None),
-    )
+    _supersede(store, origin.run, exits)
     deciding: dict[str, int | None] = dict(store.rows("SELECT name, definition_id FROM workflow"))
     [(first,)] = store.rows("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'exit'), 0) + 1")
     store.insert(
@@ -203,8 +218,43 @@ def save_outcomes(store: Store, origin: Origin, outcomes: Sequence[Outcome]) -> 
         " FROM exit AS decided WHERE decided.id >= ? AND enrollment.id = decided.enrollment_id",
         [first],
     )
+    _save_steps(store, outcomes)
+
+
+def put_back(store: Store, run: int, outcomes: Sequence[Outcome]) -> None:
+    """Let exits stand again that are kept, and enrollments go on that have none; what stood before is superseded."""
+    changed = [each for each in outcomes if each.exit is not each.enrollment.exit]
+    _supersede(store, run, changed)
     store.execute_many(
-        "UPDATE enrollment SET step = ?, step_position = ?, step_at = ? WHERE id = ?",
+        "UPDATE exit SET restored_run_id = ?, superseded_run_id = NULL WHERE id = ?",
+        ((run, each.kept_id) for each in changed if each.kept_id is not None),
+    )
+    _save_steps(store, outcomes)
+    states = {"completed": "completed", "manual": "disenrolled", "trigger": "disenrolled"}
+    store.execute_many(
+        "UPDATE enrollment SET exit_id = ?, state = ?, waiting_since = ? WHERE id = ?",
+        (
+            (
+                each.kept_id,
+                states[each.exit.cause] if each.exit else "active",
+                None if each.waiting_since is None else stored(each.waiting_since),
+                each.enrollment.id,
+            )
+            for each in changed
+        ),
+    )
+
+
+def _supersede(store: Store, run: int, outcomes: Iterable[Outcome]) -> None:
+    store.execute_many(
+        "UPDATE exit SET superseded_run_id = ? WHERE id = ?",
+        ((run, each.enrollment.exit_id) for each in outcomes if each.enrollment.exit_id is not None),
+    )
+
+
+def _save_steps(store: Store, outcomes: Iterable[Outcome]) -> None:
+    store.execute_many(
+        "UPDATE enrollment SET step = ?, step_position = ?, step_at = ?, waiting_since = NULL WHERE id = ?",
         (_step_row(each) for each in outcomes if _has_new_step(each)),
     )
 

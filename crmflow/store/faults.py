@@ -40,7 +40,7 @@ def explained(path: Path, outcome: str = NOTHING_CHANGED) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:  # SQLite's own message quotes what stands in the damaged file
-        raise _damaged(path, "text that is not UTF-8", outcome) from error
+        raise damaged(path, "text that is not UTF-8", outcome) from error
     except sqlite3.DatabaseError as error:
         raised = _explain(path, error, outcome)
         if raised is None:
@@ -56,14 +56,15 @@ def _explain(path: Path, error: sqlite3.DatabaseError, outcome: str) -> CrmflowE
             hint="end its transaction and run this again",
         )
     if str(error).startswith(_NOT_TEXT):
-        return _damaged(path, "text that is not UTF-8", outcome)
+        return damaged(path, "text that is not UTF-8", outcome)
     if code not in _FILE_FAULTS:
         return None
     what, hint = _FILE_FAULTS[code]
     return CrmflowError(f"{path}: {what} ({error}); {outcome}", hint=hint)
 
 
-def _damaged(path: Path, reason: str, outcome: str) -> CrmflowError:
+def damaged(path: Path, reason: str, outcome: str) -> CrmflowError:
+    """Return the error that says that the store at `path` is damaged, why, and what is left of the change."""
     what, hint = _FILE_FAULTS[sqlite3.SQLITE_CORRUPT]
     return CrmflowError(f"{path}: {what} ({reason}); {outcome}", hint=hint)
 

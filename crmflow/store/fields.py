@@ -12,12 +12,15 @@ from crmflow.core.times import stored
 from crmflow.store.connection import Store, array
 from crmflow.store.faults import kept
 from crmflow.store.records import as_json, load
+from crmflow.store.runs import TAKEN_OVER, UNDONE
 
 Field = tuple[int, str]
 """A field: the number of the record, and the name."""
 
 Stamp = tuple[str, int, str, str]
 """What orders the changes of one field: time, by which run by hand (0: by an event), event id, value as JSON."""
+
+_STANDS = f"(changed_at = '' OR run_id NOT IN {UNDONE})"
 
 
 def save(store: Store, run: int, changes: Collection[FieldChange]) -> None:
@@ -37,7 +40,7 @@ def save(store: Store, run: int, changes: Collection[FieldChange]) -> None:
     store.insert(
         "field_change",
         sorted((*field, *stamp, run) for field, stamps in by_field.items() for stamp in stamps),
-        otherwise="ON CONFLICT DO NOTHING",
+        otherwise=TAKEN_OVER.format(table="field_change"),
     )
     _remember_addresses(store, records, by_field)
     _set(store, records, {field: max([*stamps, *known.get(field, [])])[-1] for field, stamps in by_field.items()})
@@ -91,7 +94,7 @@ def _latest(store: Store, fields: Collection[Field]) -> dict[Field, list[Stamp]]
     rows = store.rows(
         "SELECT record_id, field, changed_at, hand_run_id, event_id, field_change.value"
         " FROM json_each(?) AS wanted CROSS JOIN field_change ON record_id = wanted.value"
-        " ORDER BY record_id, field, changed_at, hand_run_id, event_id, field_change.value",
+        f" WHERE {_STANDS} ORDER BY record_id, field, changed_at, hand_run_id, event_id, field_change.value",
         [array(sorted({number for number, _ in fields}))],
     )
     return {(number, field): [tuple(stamp)] for number, field, *stamp in rows if (number, field) in fields}
@@ -117,3 +120,39 @@ def _set_email(store: Store, number: int, email: object) -> None:
             "INSERT INTO email VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET is_current = 1",
             [address.casefold(), number],
         )
+
+
+def settle_again(store: Store, numbers: Collection[int]) -> None:
+    """Give the fields of these records, and their emails, the values of the latest changes that stand."""
+    wanted = array(sorted(numbers))
+    changed = store.rows(
+        "SELECT DISTINCT record_id, field FROM json_each(?) AS wanted"
+        " CROSS JOIN field_change ON record_id = wanted.value",
+        [wanted],
+    )
+    latest = _latest(store, {(number, field) for number, field in changed})
+    records = load(store, {number for number, _ in changed})
+    for number, field in changed:
+        texts = [stamps[0][-1]] if (stamps := latest.get((number, field))) else []
+        if records[number].type == "prospect" and field == EMAIL_FIELD:
+            _settle_addresses(store, number, as_value(texts[0]) if texts else None)
+        elif texts:
+            records[number].fields[field] = as_value(texts[0])
+        else:
+            records[number].fields.pop(field, None)
+    store.execute_many(
+        "UPDATE record SET fields = ? WHERE id = ?",
+        ((as_json(each.fields), number) for number, each in sorted(records.items())),
+    )
+
+
+def _settle_addresses(store: Store, number: int, email: object) -> None:
+    """Let a prospect go by the addresses that it has or had by changes that stand."""
+    store.execute("DELETE FROM email WHERE record_id = ?", [number])
+    rows = store.rows(
+        f"SELECT field_change.value FROM field_change WHERE record_id = ? AND field = ? AND {_STANDS}",
+        [number, EMAIL_FIELD],
+    )
+    addresses = {value.casefold() for (text,) in rows if isinstance(value := as_value(text), str) and value}
+    store.execute_many("INSERT INTO email VALUES (?, ?, 0)", ((each, number) for each in sorted(addresses)))
+    _set_email(store, number, email)

@@ -1,10 +1,13 @@
 """Logs known by their content, what each run read of them, and the lines that were not understood."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from crmflow.core.model import Reject
+from crmflow.core.times import from_stored
 from crmflow.store.connection import Row, Store
+from crmflow.store.faults import kept
 
 
 class KnownLog(NamedTuple):
@@ -17,12 +20,39 @@ class KnownLog(NamedTuple):
     fingerprint: str
 
 
+class Place(NamedTuple):
+    """Where a reading begins: the source as the user named it, log, offset; `terms` tell how it is read."""
+
+    path: str
+    log: int | None = None
+    offset: int = 0
+    terms: str = "{}"
+
+
+class StandingReading(NamedTuple):
+    """What an ingest that was not undone read of a source: bytes `from_offset` to `to_offset` (decompressed).
+
+    `log` is the number of the log, None for what can't be known again; `path` is the source as the user named it;
+    `now` is the clock's time when it was read, `terms` tell how.
+    """
+
+    id: int
+    run: int
+    log: int | None
+    path: str
+    from_offset: int
+    to_offset: int
+    now: datetime
+    terms: str
+
+
 class KeptReject(NamedTuple):
-    """A reject with its number, the run that met it and the source as the user named it."""
+    """A reject with its number, the run that met it, the source as the user named it, and how that was read."""
 
     id: int
     run: int
     source: str
+    terms: str
     reject: Reject
 
 
@@ -47,6 +77,29 @@ def get(store: Store, log: int) -> KnownLog:
     return KnownLog(*row)
 
 
+def first_lines(store: Store) -> dict[int, str]:
+    """Return the digest of every log's first line, by the log's number."""
+    return dict(store.rows("SELECT id, first_line FROM log ORDER BY id"))
+
+
+def standing_readings(store: Store) -> list[StandingReading]:
+    """Return what ingests read that were not undone, in the order of their reading."""
+    rows = store.rows(
+        "SELECT reading.id, run_id, log_id, path, from_offset, to_offset, started_at, terms FROM reading"
+        " JOIN run ON run.id = run_id WHERE command = 'ingest' AND undone_by_run_id IS NULL AND to_offset > from_offset"
+        " ORDER BY reading.id"
+    )
+    return [
+        StandingReading(number, run, log, path, start, end, kept(from_stored, started_at), terms)
+        for number, run, log, path, start, end, started_at, terms in rows
+    ]
+
+
+def rejected_lines(store: Store) -> set[tuple[int, int]]:
+    """Return the lines that are kept as rejects, each as the number of the reading that met it and of the line."""
+    return {(reading, line) for reading, line in store.rows("SELECT reading_id, line FROM reject")}
+
+
 def add(store: Store, path: str, first_line: str) -> int:
     """Get to know a log of which nothing was read yet; returns its number."""
     return store.execute(
@@ -62,12 +115,36 @@ def save_progress(store: Store, known: KnownLog) -> None:
     )
 
 
-def add_reading(store: Store, run: int, path: str, *, log: int | None = None, offset: int = 0) -> int:
-    """Write down that a run begins to read a source at an offset; returns the reading's number."""
+def add_reading(store: Store, run: int, place: Place) -> int:
+    """Write down that a run begins to read a source; returns the reading's number."""
     return store.execute(
-        "INSERT INTO reading (run_id, log_id, path, from_offset, to_offset, line_count) VALUES (?, ?, ?, ?, ?, 0)",
-        [run, log, path, offset, offset],
+        "INSERT INTO reading (run_id, log_id, path, from_offset, to_offset, line_count, terms)"
+        " VALUES (?, ?, ?, ?, ?, 0, ?)",
+        [run, place.log, place.path, place.offset, place.offset, place.terms],
     )
+
+
+def sources(store: Store) -> dict[str, list[int]]:
+    """Return the logs that ingests have read under each name that a user gave, the latest first."""
+    rows = store.rows(
+        "SELECT DISTINCT reading.path, log_id FROM reading JOIN run ON run.id = run_id"
+        " WHERE command = 'ingest' AND log_id IS NOT NULL ORDER BY log_id DESC"
+    )
+    found: dict[str, list[int]] = {}
+    for path, log in rows:
+        found.setdefault(path, []).append(log)
+    return found
+
+
+def logs_of_readings(store: Store) -> dict[int, int | None]:
+    """Return the log that each reading is of, None for what can't be known again, by the reading's number."""
+    return dict(store.rows("SELECT id, log_id FROM reading"))
+
+
+def latest_terms(store: Store, log: int) -> str | None:
+    """Return how a log was read the last time that an ingest read it, None where none did."""
+    row = store.row("SELECT terms FROM reading WHERE log_id = ? ORDER BY id DESC LIMIT 1", [log])
+    return row[0] if row else None
 
 
 def extend_reading(store: Store, reading: int, to_offset: int, line_count: int) -> None:
@@ -82,7 +159,7 @@ def save_rejects(store: Store, reading: int, rejects: Iterable[Reject]) -> None:
     rejects = list(rejects)
     if not rejects:
         return
-    kept = {
+    known = {
         offset
         for (offset,) in store.rows(
             "SELECT offset FROM reject JOIN reading ON reading.id = reading_id WHERE offset BETWEEN ? AND ?"
@@ -92,7 +169,7 @@ def save_rejects(store: Store, reading: int, rejects: Iterable[Reject]) -> None:
     }
     store.execute_many(
         "INSERT INTO reject (reading_id, line, offset, reason, text) VALUES (?, ?, ?, ?, ?)",
-        ((reading, each.line, each.offset, each.reason, each.text) for each in rejects if each.offset not in kept),
+        ((reading, each.line, each.offset, each.reason, each.text) for each in rejects if each.offset not in known),
     )
 
 
@@ -108,7 +185,7 @@ def first_reject(store: Store) -> KeptReject | None:
 
 
 _REJECTS = (
-    "SELECT reject.id, run_id, path, line, offset, reason, text FROM reject"
+    "SELECT reject.id, run_id, path, terms, line, offset, reason, text FROM reject"
     " JOIN reading ON reading.id = reading_id ORDER BY reject.id"
 )
 
@@ -119,8 +196,8 @@ def drop_rejects(store: Store, numbers: Sequence[int]) -> None:
 
 
 def _kept(row: Row) -> KeptReject:
-    number, run, path, *reject = row
-    return KeptReject(number, run, path, Reject(*reject))
+    number, run, path, terms, *reject = row
+    return KeptReject(number, run, path, terms, Reject(*reject))
 
 
 def reject_counts(store: Store) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from crmflow.core.model import EMAIL_FIELD, Bounce, Moment, Record, RecordType, 
 from crmflow.core.times import stored
 from crmflow.store.connection import Row, Store, array
 from crmflow.store.faults import kept
+from crmflow.store.runs import TAKEN_OVER, UNDONE
 
 
 class NewRecord(NamedTuple):
@@ -41,7 +42,7 @@ def find_by_key(store: Store, kind: RecordType, keys: Iterable[str]) -> dict[str
         store.rows(
             "SELECT wanted.value, record.id FROM json_each(?) AS wanted"
             " CROSS JOIN record ON record.key = wanted.value AND record.type = ?",
-            [array(keys), kind],
+            [array(sorted(keys)), kind],
         )
     )
 
@@ -66,7 +67,7 @@ def load(store: Store, numbers: Iterable[int]) -> dict[int, Record]:
     """Return the records of these numbers, by number."""
     rows = store.rows(
         f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN record ON record.id = wanted.value",
-        [array(numbers)],
+        [array(sorted(numbers))],
     )
     return {row[0]: _record(row) for row in rows}
 
@@ -99,6 +100,17 @@ def names(store: Store, kind: RecordType) -> Iterator[str]:
         yield key
         if email is not None:
             yield email
+
+
+def names_of(store: Store, numbers: Iterable[int]) -> set[str]:
+    """Return all that these records go by: keys and, of prospects, emails that they have or once had."""
+    wanted = array(numbers)
+    rows = store.rows(
+        "SELECT key FROM record WHERE id IN (SELECT value FROM json_each(?)) AND key IS NOT NULL"
+        " UNION SELECT address FROM email WHERE record_id IN (SELECT value FROM json_each(?))",
+        [wanted, wanted],
+    )
+    return {name for (name,) in rows}
 
 
 def add(store: Store, run: int, records: Sequence[NewRecord], moment: Moment) -> None:
@@ -170,7 +182,7 @@ def save_bounces(store: Store, run: int, bounces: Iterable[Bounce]) -> None:
     store.insert(
         "bounce",
         ((each.record_id, stored(each.at), each.name, each.event_id, run) for each in bounces),
-        otherwise="ON CONFLICT DO NOTHING",
+        otherwise=TAKEN_OVER.format(table="bounce"),
     )
 
 
@@ -183,9 +195,9 @@ def bounced(store: Store, numbers: Iterable[int]) -> set[int]:
         "SELECT record.id FROM json_each(?) AS wanted CROSS JOIN record ON record.id = wanted.value"
         " JOIN bounce ON bounce.record_id = record.id"
         " LEFT JOIN email ON email.record_id = record.id AND email.address = bounce.name"
-        " WHERE CASE WHEN email.address IS NOT NULL THEN email.is_current"
+        f" WHERE bounce.run_id NOT IN {UNDONE} AND CASE WHEN email.address IS NOT NULL THEN email.is_current"
         " ELSE bounced_at >= coalesce((SELECT max(changed_at) FROM field_change"
-        "  WHERE field_change.record_id = record.id AND field = ?), '') END",
+        f"  WHERE field_change.record_id = record.id AND field = ? AND field_change.run_id NOT IN {UNDONE}), '') END",
         [array(numbers), EMAIL_FIELD],
     )
     return {number for (number,) in rows}

@@ -2,12 +2,19 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from crmflow.core.model import Moment
-from crmflow.core.times import shorten, stored
-from crmflow.store.connection import Store
+from crmflow.core.times import from_stored, shorten, stored
+from crmflow.store.connection import Store, array
 from crmflow.store.faults import kept
+
+UNDONE = "(SELECT id FROM run WHERE undone_by_run_id IS NOT NULL)"
+"""The runs that were undone, for `NOT IN`: what they wrote does not count."""
+
+TAKEN_OVER = f"ON CONFLICT DO UPDATE SET run_id = excluded.run_id WHERE {{table}}.run_id IN {UNDONE}"
+"""What becomes of a fact that is known already: it makes no difference, but where only an undone run told it."""
 
 
 def begin(store: Store, command: str, moment: Moment) -> int:
@@ -30,6 +37,14 @@ def listed(store: Store, *, limit: int | None = None) -> list[dict[str, Any]]:
     return [_run(*row) for row in rows]
 
 
+def standing(store: Store, command: str) -> list[tuple[int, datetime]]:
+    """Return number and time (the clock's) of the runs of a command that were not undone, the oldest first."""
+    rows = store.rows(
+        "SELECT id, started_at FROM run WHERE command = ? AND undone_by_run_id IS NULL ORDER BY id", [command]
+    )
+    return [(number, kept(from_stored, started_at)) for number, started_at in rows]
+
+
 def get(store: Store, run: int) -> dict[str, Any] | None:
     """Return one run with all that points back to it counted, or None."""
     row = store.row(f"{_SELECT} WHERE id = ?", [run])
@@ -39,7 +54,30 @@ def get(store: Store, run: int) -> dict[str, Any] | None:
     return {**_run(*row), "wrote": wrote, "sources": _sources(store, run)}
 
 
-_SELECT = "SELECT id, command, at, started_at, is_finished, summary FROM run"
+def times(store: Store, numbers: Iterable[int]) -> dict[int, datetime]:
+    """Return the times of these runs, by number."""
+    rows = store.rows(
+        "SELECT run.id, at FROM json_each(?) AS wanted JOIN run ON run.id = wanted.value", [array(numbers)]
+    )
+    return {number: kept(from_stored, at) for number, at in rows}
+
+
+def mark_undone(store: Store, run: int, by: int) -> None:
+    """Let a run count no more, because of another one."""
+    store.execute("UPDATE run SET undone_by_run_id = ? WHERE id = ?", [by, run])
+
+
+def undone_by(store: Store, run: int) -> list[int]:
+    """Return the runs that count no more because of this one."""
+    return [number for (number,) in store.rows("SELECT id FROM run WHERE undone_by_run_id = ?", [run])]
+
+
+def let_stand(store: Store, numbers: Iterable[int]) -> None:
+    """Let runs count again that were undone."""
+    store.execute_many("UPDATE run SET undone_by_run_id = NULL WHERE id = ?", ((number,) for number in numbers))
+
+
+_SELECT = "SELECT id, command, at, started_at, is_finished, summary, undone_by_run_id FROM run"
 
 _WROTE = {
     "records": "SELECT count(*) FROM record WHERE run_id = ?",
@@ -53,13 +91,15 @@ _WROTE = {
 """What a run can have written, and how it is counted."""
 
 
-def _run(number: int, command: str, at: str, started_at: str, is_finished: int, summary: str) -> dict[str, Any]:
+def _run(number: int, command: str, at: str, started_at: str, *state: Any) -> dict[str, Any]:
+    is_finished, summary, undone_by = state
     return {
         "run": number,
         "command": command,
         "at": shorten(at),
         "started_at": shorten(started_at),
         "finished": bool(is_finished),
+        "undone_by": undone_by,
         "summary": kept(json.loads, summary),
     }
 

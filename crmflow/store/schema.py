@@ -8,9 +8,12 @@ The truth and what is derived from it:
 - `definition` keeps every version of a workflow; `workflow.definition_id` is the one in force (null: removed).
 - `enrollment` carries its state and the exit that stands; `exit` also keeps those that were superseded.
 - `run.undone_by_run_id` tells of what was undone; a run without it stands. An exit that stands again after it was
-  superseded is `restored`; an enrollment that an undone run began is withdrawn. `retraction` names events that count
-  no more, by their identity.
-- `log` is a file that is known by its content, `reading` what one run read of it, `reject` a line not understood.
+  superseded is `restored`; an enrollment that an undone run began is withdrawn. `reconsidered` tells which
+  enrollments a run settled anew and changed. `retraction` names events that count no more, by their identity.
+- `log` is a file that is known by its content, `reading` what one run read of it and on which terms, `reject` a line
+  not understood.
+- `message_workflow` says of which workflow a mail is. An event that names its mail but no workflow is kept as an
+  `unattributed_event`, because the one that names it may be read later.
 
 Times are text of a fixed width in UTC, so that they sort. The views `records`, `enrollments` and `exits` are for
 people with the `sqlite3` shell and count as interface.
@@ -231,6 +234,13 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         ) STRICT
         """,
         """
+        CREATE TABLE reconsidered (
+            run_id INTEGER NOT NULL REFERENCES run (id),
+            enrollment_id INTEGER NOT NULL REFERENCES enrollment (id),
+            PRIMARY KEY (run_id, enrollment_id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
         CREATE TABLE retraction (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
             identity TEXT NOT NULL,
@@ -245,6 +255,34 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         ) STRICT
         """,
         "CREATE INDEX retraction_in_force ON retraction (identity) WHERE taken_back_run_id IS NULL",
+    ),
+    "003_formats": (
+        "ALTER TABLE reading ADD COLUMN terms TEXT NOT NULL DEFAULT '{}'",
+        """
+        CREATE TABLE message_workflow (
+            message TEXT NOT NULL,
+            workflow TEXT NOT NULL,
+            record_id INTEGER NOT NULL REFERENCES record (id),
+            told_at TEXT NOT NULL,
+            event_id TEXT NOT NULL,
+            run_id INTEGER NOT NULL REFERENCES run (id),
+            PRIMARY KEY (message, workflow, record_id, told_at, event_id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE unattributed_event (
+            message TEXT NOT NULL,
+            record_id INTEGER NOT NULL REFERENCES record (id),
+            type TEXT NOT NULL,
+            happened_at TEXT NOT NULL,
+            event_id TEXT NOT NULL,
+            is_suspect INTEGER NOT NULL,
+            reading_id INTEGER NOT NULL REFERENCES reading (id),
+            line INTEGER,
+            run_id INTEGER NOT NULL REFERENCES run (id),
+            PRIMARY KEY (message, record_id, type, happened_at, event_id, is_suspect)
+        ) STRICT, WITHOUT ROWID
+        """,
     ),
 }
 """Every migration in order: its name, and the statements that it runs in one transaction."""

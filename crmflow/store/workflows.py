@@ -1,13 +1,14 @@
 """Workflows: every version of their definitions, and which one is in force."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from crmflow.core.codec import decode, encode
 from crmflow.core.model import Definition, Moment, Workflow
 from crmflow.core.times import shorten, stored
-from crmflow.store.connection import Store
+from crmflow.store.connection import Store, array
 from crmflow.store.faults import kept
+from crmflow.store.runs import UNDONE
 
 
 class InForce(NamedTuple):
@@ -67,6 +68,31 @@ def put(store: Store, run: int, definitions: Iterable[Definition], moment: Momen
             [number, definition.digest, encode(workflow), definition.path, definition.text, stored(moment.at), run],
         )
         store.execute("UPDATE workflow SET type = ?, definition_id = ? WHERE id = ?", [workflow.type, version, number])
+
+
+def settle_again(store: Store, touched: Collection[int]) -> list[str]:
+    """Put in force what stands of workflows that these runs defined or removed: the newest definition, or none.
+
+    Returns the names of the workflows for which that changes anything.
+    """
+    rows = store.rows(
+        "SELECT workflow.id, name, definition_id,"
+        f" (SELECT max(id) FROM definition WHERE workflow_id = workflow.id AND run_id NOT IN {UNDONE}),"
+        " (SELECT max(id) FROM run WHERE command = 'workflow remove'"
+        f"  AND json_extract(summary, '$.workflow') = name AND id NOT IN {UNDONE}),"
+        f" (SELECT max(run_id) FROM definition WHERE workflow_id = workflow.id AND run_id NOT IN {UNDONE})"
+        " FROM workflow WHERE EXISTS (SELECT 1 FROM definition WHERE workflow_id = workflow.id"
+        "  AND run_id IN (SELECT value FROM json_each(?1))) OR name IN (SELECT json_extract(summary, '$.workflow')"
+        "  FROM run WHERE command = 'workflow remove' AND id IN (SELECT value FROM json_each(?1))) ORDER BY name",
+        [array(touched)],
+    )
+    changed = []
+    for number, name, in_force, newest, removed_by, defined_by in rows:
+        version = None if (removed_by or 0) > (defined_by or 0) else newest
+        if version != in_force:
+            store.execute("UPDATE workflow SET definition_id = ? WHERE id = ?", [version, number])
+            changed.append(name)
+    return changed
 
 
 def remove(store: Store, workflow_id: int) -> None:

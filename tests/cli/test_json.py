@@ -220,7 +220,7 @@ def test_bulk(crm: "Crm", command: str, already: str, rows: str) -> None:
         ),
         (("advance",), "run steps exits"),
         (("rejects", "retry"), "run understood rejected exits moved"),
-        (("run", "show", "1"), "run command at started_at finished summary wrote sources"),
+        (("run", "show", "1"), "run command at started_at finished undone_by summary wrote sources"),
         (("status",), "store records workflows rejects"),
         (("doctor",), "store sound findings"),
         (("backup", "copy.db"), "path bytes"),

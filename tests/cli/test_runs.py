@@ -18,7 +18,7 @@ def test_list_has_the_newest_first(crm: "Crm") -> None:
     assert lines[-1] == '1\trecord import\t2026-02-28T00:00:00Z\tfinished\ttype="organization" added=1'
     listed = crm.json("run", "list")
     assert [each["run"] for each in listed] == [8, 7, 6, 5, 4, 3, 2, 1]
-    assert list(listed[0]) == ["run", "command", "at", "started_at", "finished", "summary"]
+    assert list(listed[0]) == ["run", "command", "at", "started_at", "finished", "undone_by", "summary"]
 
 
 def test_show_tells_what_a_run_wrote_and_read(crm: "Crm") -> None:

@@ -90,6 +90,13 @@ def test_the_query_counts_where_the_pattern_has_one(pattern: str, is_meant: bool
     assert _is_meant(pattern, "https://acme.example/a?b=1") is is_meant
 
 
+def test_letters_that_grow_without_case_end_a_path_as_they_are() -> None:
+    """The end of a pattern may be a path, also where it would be longer as a part of the host."""
+    assert _is_meant("*ßß", "https://a/ßß")
+    assert _is_meant("*ßß", "https://a.ẞSS")
+    assert not _is_meant("*ßß", "https://a/ssss")
+
+
 @pytest.mark.parametrize("special", [".", "+", "[a]", "(a|b)", "^", "$", "\\d", "{2}", "%2A"])
 def test_nothing_but_the_star_is_special(special: str) -> None:
     """Every other character means itself."""

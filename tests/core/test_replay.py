@@ -26,7 +26,8 @@ ANA = Enrollment(id=1, record_id=1, workflow="welcome", enrolled_at=START)
 
 def _event(word: str, hours: float, event_id: str | None = None, **said: str) -> Located:
     at = START + timedelta(hours=hours)
-    return 1, Event(type=word, at=at, record_type="prospect", name="ana", line=1, id=event_id, **said)
+    event = Event(type=word, at=at, record_type="prospect", name="ana", line=1, id=event_id)
+    return 1, msgspec.structs.replace(event, **said)
 
 
 def _exit(trigger: str, hours: float, event_id: str | None) -> Exit:

@@ -170,7 +170,7 @@ SAID = f"""\
 25:12: field can't be true (put it in quotes: 'true')
 26:9: to can't be an empty list (name at least one)
 27:5: a trigger has no key 'urls' (did you mean url?)
-28:5: a trigger can't be 'replied' (a mapping with the keys trigger, url, field, to)
+28:5: a trigger can't be 'replied' (a mapping with the keys trigger, url, field, to, suspect)
 29:5: a trigger needs the key trigger (write trigger: ...)
 29:11: a url pattern can't be 'a b' ({ADDRESS})
 29:16: a url pattern can't be empty ({ADDRESS})

@@ -44,6 +44,7 @@ NARROWING = {
     "url": patterns | st.lists(patterns, min_size=1, max_size=3),
     "field": texts.filter(bool),
     "to": values | st.lists(scalars, min_size=1, max_size=3),
+    "suspect": st.just("count"),
 }
 
 
@@ -180,7 +181,7 @@ def test_both_know_which_trigger_takes_which_key(record_type: str, word: str, wr
     taken = 0
     for count in range(len(NARROWING) + 1):
         for keys in combinations(NARROWING, count):
-            trigger = {"trigger": word, **dict.fromkeys(keys, "x")}
+            trigger = {"trigger": word, **{key: "count" if key == "suspect" else "x" for key in keys}}
             document = {"workflow": "w", "type": record_type, "disenrollment_triggers": [trigger]}
             _assert_agreement(document, write)
             taken += VALIDATOR.is_valid(document)

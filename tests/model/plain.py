@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 Json = dict[str, Any]
 START = datetime.min.replace(tzinfo=UTC)
 RECORD_TYPES = ("prospect", "organization", "deal")
-OF_PROSPECTS = ("link_clicked", "replied", "conversation_started", "page_visited", "hard_bounced")
+OF_PROSPECTS = (
+    *("link_clicked", "replied", "conversation_started", "page_visited", "hard_bounced"),
+    *("unsubscribed", "spam_reported", "meeting_booked"),
+)
 OF_DEALS = ("deal_won", "deal_lost")
 TRIGGERS = (*OF_PROSPECTS, *OF_DEALS, "field_updated")
 WITHOUT_EFFECT = ("email_sent", "email_delivered", "email_opened", "soft_bounced", "auto_replied")

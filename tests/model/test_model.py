@@ -350,7 +350,7 @@ class Machine(RuleBasedStateMachine):
         self.both(
             lambda model: model.ingest(files, self.now, from_start=from_start),
             lambda store: ingest.ingest(
-                store, paths, self.moment(0), SILENT, from_start=from_start, piece_size=piece_size
+                store, paths, self.moment(0), SILENT, ingest.Manner(from_start=from_start, piece_size=piece_size)
             ),
             rehearses=rehearses,
         )

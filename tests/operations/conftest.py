@@ -11,6 +11,7 @@ from crmflow.core.model import Moment
 from crmflow.operations import edit_record
 from crmflow.store import records
 from crmflow.store.connection import create_store
+from tests.operations.places import Place
 from tests.operations.worlds import CAST, NUMBERS, START
 
 MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - only as a parent of directories with names that nobody can guess
@@ -35,3 +36,10 @@ def cast(folder: Path) -> Path:
         for (kind, name), number in NUMBERS.items():
             assert records.find(store, kind, [name]) == {name: number}
     return path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A place with a store."""
+    with create_store(tmp_path / "crm.db") as store:
+        yield Place(tmp_path, store)

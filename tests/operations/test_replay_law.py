@@ -1,30 +1,24 @@
 """The law of SPEC 4: the state does not depend on how the log is read, and the plain replay says what it is."""
 
-import json
 import shutil
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crmflow.core.model import EMAIL_FIELD, Enrollment, Exit, Moment, Scalar
-from crmflow.core.replay import replay, replay_fields
-from crmflow.core.triggers import Rules
+from crmflow.core.model import Moment
+from crmflow.core.replay import replay_fields
 from crmflow.operations import upkeep
-from crmflow.operations.ingest import ingest
+from crmflow.operations.ingest import Manner, ingest
 from crmflow.sources.logs import PIECE_SIZE
-from crmflow.store import enrollments, records
 from crmflow.store.connection import Store, open_store
 from tests.operations.living import SILENT, begin, leave, lines_of
+from tests.operations.standings import every_enrollment, fields_as_json, outcome, replayed
 from tests.operations.worlds import (
-    CAST,
     FIRST_VALUES,
     NOW,
     Reading,
@@ -32,27 +26,6 @@ from tests.operations.worlds import (
     readings,
     worlds,
 )
-
-EVERYBODY = range(1, len(CAST) + 1)
-
-
-class Standing(NamedTuple):
-    """How an enrollment stands: what the law speaks of. An exit's line is left out: a repeated event has several."""
-
-    record: int
-    workflow: str
-    enrolled_at: datetime
-    exit: Exit | None
-    step: str | None
-    step_at: datetime | None
-
-
-class Outcome(NamedTuple):
-    """Where all enrollments and fields stand, and which prospects can't be reached."""
-
-    standings: list[Standing]
-    fields: dict[tuple[int, str], str]
-    bounced: set[int]
 
 
 @st.composite
@@ -72,14 +45,14 @@ def _hold(cast: Path, world: World, how: Sequence[Reading]) -> None:
             shutil.copy(folder / "begun.db", folder / copy)
         with open_store(folder / "at-once.db") as store:
             _read_at_once(store, world, folder)
-            at_once = _outcome(store)
+            at_once = outcome(store)
         with open_store(folder / "in-parts.db") as store:
             _read_in_parts(store, world, how, folder)
-            in_parts = _outcome(store)
+            in_parts = outcome(store)
             assert [each for each in upkeep.examine(store) if each.is_fault] == []
     assert in_parts == at_once
-    assert at_once.standings == _replayed(world)
-    assert at_once.fields == _as_json(replay_fields(FIRST_VALUES, world.located))
+    assert at_once.standings == replayed(world)
+    assert at_once.fields == fields_as_json(replay_fields(FIRST_VALUES, world.located))
 
 
 def _read_at_once(store: Store, world: World, folder: Path) -> None:
@@ -103,48 +76,16 @@ def _read_in_parts(store: Store, world: World, how: Sequence[Reading], folder: P
 
 def _ingest(store: Store, log: Path, piece_size: int, *, from_start: bool) -> None:
     """Read a log, and hold that the summary says of every line and of every enrollment what became of it."""
-    before = _enrollments(store)
-    summary = ingest(store, [str(log)], Moment(NOW, NOW), SILENT, from_start=from_start, piece_size=piece_size)
-    after = _enrollments(store)
+    before = every_enrollment(store)
+    manner = Manner(from_start=from_start, piece_size=piece_size)
+    summary = ingest(store, [str(log)], Moment(NOW, NOW), SILENT, manner)
+    after = every_enrollment(store)
     classes = (summary.rejected, summary.without_effect, summary.unmatched, summary.considered)
     assert summary.lines == sum(classes) + sum(summary.unknown_types.values())
     changed = [one for one, other in zip(before, after, strict=True) if one.exit_id != other.exit_id]
     assert summary.exits == sum(each.exit is None for each in changed)
     assert summary.moved == sum(each.exit is not None for each in changed)
     assert (summary.incomplete, summary.faults) == (0, [])
-
-
-def _enrollments(store: Store) -> list[Enrollment]:
-    return enrollments.of_records(store, EVERYBODY)
-
-
-def _outcome(store: Store) -> Outcome:
-    fields: dict[tuple[int, str], Scalar] = {}
-    for number, record in records.load(store, EVERYBODY).items():
-        fields |= {(number, field): value for field, value in record.fields.items()}
-        if record.type == "prospect":
-            fields[number, EMAIL_FIELD] = record.email
-    standings = [_standing(each, each.exit, each.step, each.step_at) for each in _enrollments(store)]
-    return Outcome(standings, _as_json(fields), records.bounced(store, EVERYBODY))
-
-
-def _replayed(world: World) -> list[Standing]:
-    enrolled = world.enrolled
-    decisions = replay(Rules(world.workflows), enrolled, world.located)
-    return [
-        _standing(each, exit_, last.step if last else None, last.at if last else None)
-        for each, (exit_, last, _) in zip(enrolled, decisions, strict=True)
-    ]
-
-
-def _standing(enrollment: Enrollment, exit_: Exit | None, step: str | None, step_at: datetime | None) -> Standing:
-    seen = None if exit_ is None else msgspec.structs.replace(exit_, line=None)
-    return Standing(enrollment.record_id, enrollment.workflow, enrollment.enrolled_at, seen, step, step_at)
-
-
-def _as_json(fields: Mapping[tuple[int, str], Scalar]) -> dict[tuple[int, str], str]:
-    """Return fields so that 5, 5.0 and true, which Python takes for equal or nearly so, stay apart."""
-    return {name: json.dumps(value) for name, value in fields.items()}
 
 
 @settings(max_examples=150, derandomize=True)

@@ -17,7 +17,7 @@ from msgspec import UNSET
 from crmflow.core.model import RECORD_TYPES, Enrollment, Event, Exit, RecordType, Scalar, Step, Trigger, Workflow
 from crmflow.core.replay import Located
 from crmflow.core.settlement import settle
-from crmflow.core.triggers import TRIGGERS, WITHOUT_EFFECT_TYPES
+from crmflow.core.triggers import TELLING_WORKFLOW, TRIGGERS
 from crmflow.sources.logs import PIECE_SIZE
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -73,12 +73,15 @@ def _trigger(word: str) -> st.SearchStrategy[Trigger]:
     url: st.SearchStrategy[Any] = st.just(())
     field: st.SearchStrategy[str | None] = st.none()
     to: st.SearchStrategy[Any] = st.none()
+    suspect: st.SearchStrategy[str | None] = st.none()
+    if word == "link_clicked":
+        suspect = st.sampled_from([None, "count"])
     if word == "page_visited":
         url = st.lists(st.sampled_from(_PATTERNS), min_size=1, max_size=2).map(tuple)
     if word == "field_updated":
         field = st.sampled_from(["status", "amount", None])
         to = st.none() | st.lists(st.sampled_from(_VALUES), min_size=1, max_size=2).map(tuple)
-    return st.builds(Trigger, trigger=st.just(word), url=url, field=field, to=to)
+    return st.builds(Trigger, trigger=st.just(word), url=url, field=field, to=to, suspect=suspect)
 
 
 _STEPS = st.permutations([Step(name, "task", timedelta(hours=1)) for name in _STEP_NAMES])
@@ -98,6 +101,11 @@ def _workflow(name: str, kind: RecordType) -> st.SearchStrategy[Workflow]:
         steps=st.builds(lambda steps, count: tuple(steps[:count]), _STEPS, st.integers(0, 3)),
         disenrollment_triggers=_triggers(kind),
     )
+
+
+def redefined(workflows: Sequence[Workflow]) -> st.SearchStrategy[tuple[Workflow, ...]]:
+    """Return other definitions of the same workflows."""
+    return st.tuples(*(_workflow(each.workflow, each.type) for each in workflows))
 
 
 _WORKFLOWS = st.lists(
@@ -133,10 +141,12 @@ class Stay(NamedTuple):
 _ANY_TYPE = {
     kind: [
         *(word for word, its in TRIGGERS.items() if kind in its.types),
-        *("step_completed", "field_updated", "field_updated", "opened_twice", min(WITHOUT_EFFECT_TYPES)),
+        *("step_completed", "field_updated", "field_updated", "opened_twice", "email_sent", "email_delivered"),
     ]
     for kind in RECORD_TYPES
 }
+_OF_MAIL = TELLING_WORKFLOW | {"link_clicked"}
+_MESSAGES = st.sampled_from([None, "m-1", "m-1", "m-2"])
 _EMAILS = ("ana@new.example", "ana@acme.example", None)
 _IDS = st.sampled_from([None, None, "", "e-1", "e-2", "10", "9"])
 
@@ -157,7 +167,11 @@ def _events(draw: st.DrawFn, stays: list[Stay]) -> Event:
         id=draw(_IDS),
     )
     said: dict[str, Any] = {}
-    if word in {"link_clicked", "step_completed"}:
+    if word in _OF_MAIL:
+        said["message"] = draw(_MESSAGES)
+    if word == "link_clicked":
+        said["is_suspect"] = draw(st.booleans())
+    if word == "step_completed" or (word in _OF_MAIL and not (said["message"] and draw(st.booleans()))):
         said["workflow"] = draw(st.sampled_from([workflow.workflow] * 4 + [*_WORKFLOW_NAMES, "gone"]))
     if word == "step_completed":
         said["step"] = draw(st.sampled_from([*(each.name for each in workflow.steps), *_STEP_NAMES, "none"]))
@@ -188,6 +202,8 @@ def line_of(event: Event) -> bytes:
         "step": event.step,
         "url": event.url,
         "field": event.field,
+        "message": event.message,
+        "suspect": event.is_suspect or None,
     }
     values = {"value": event.value, "old": event.old}
     plain = {key: value for key, value in said.items() if value is not None}

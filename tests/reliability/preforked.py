@@ -18,21 +18,25 @@ import sys
 import time
 from typing import Any
 
+import typer
+
 import crmflow
 from crmflow.cli import main
 
 
 def import_everything() -> None:
     """Import what commands import when they run, and keep the garbage collector of each run from looking at it."""
-    for module in pkgutil.walk_packages(crmflow.__path__, "crmflow."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    for package in (crmflow, typer):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith(("__main__", "_winconsole")):
+                importlib.import_module(module.name)
     importlib.import_module("sqlite_utils.migrations")
     gc.freeze()
 
 
 def become(request: dict[str, Any]) -> None:
-    """Turn this process into the run that was asked for."""
+    """Turn this process into the run that was asked for; one in the background would ignore an interruption."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(request["environment"])
     os.chdir(request["directory"])
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC

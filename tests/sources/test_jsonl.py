@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from crmflow.core.model import Event, Ref, Reject
-from crmflow.core.triggers import EVENT_RECORD_TYPES, WITHOUT_EFFECT_TYPES, Interest
+from crmflow.core.model import Event, Reject
+from crmflow.core.triggers import EVENT_RECORD_TYPES, WITHOUT_EFFECT_TYPES, Interest, Rules
 from crmflow.sources import jsonl
 from crmflow.sources.batches import Batch, Passed
 from crmflow.sources.jsonl import decode, decode_line
@@ -127,10 +127,12 @@ def test_white_space_around_and_within_a_line_makes_no_difference() -> None:
 
 
 @pytest.mark.parametrize("word", sorted(WITHOUT_EFFECT_TYPES))
-def test_a_type_without_effect_is_validated_and_only_counted(word: str) -> None:
-    """A fault in such a line is a reject like any other."""
-    passed = Passed(word, is_known=True, about=Ref("prospect", "a"))
-    assert outcome({"type": word, "time": TIME, "prospect": "a"}) == passed
+def test_a_type_without_effect_is_an_event_that_nothing_wants(word: str) -> None:
+    """A fault in such a line is a reject like any other; of no interest, it is only counted."""
+    line = {"type": word, "time": TIME, "prospect": "a"}
+    assert event(**line).type == word
+    piece = Piece(json.dumps(line).encode() + b"\n", 0, 1, is_last=True)
+    assert decode(piece, NOW, Rules([]).interest()).without_effect == 1
     assert reason({"type": word, "prospect": "a"}) == f"{word} without 'time'"
     assert reason({"type": word, "time": TIME, "prospect": "a", "id": True}) == "id must be text, not true or false"
 
@@ -170,6 +172,8 @@ def test_of_an_unknown_type_nothing_more_is_asked() -> None:
         (CLICK | {"deal": "D-9"}, "more than one record: 'prospect' and 'deal'"),
         (CLICK | {"workflow": None}, "link_clicked without 'workflow'"),
         (CLICK | {"workflow": ""}, "workflow is empty"),
+        (CLICK | {"message": 5}, "message must be text, not a number"),
+        (CLICK | {"suspect": "yes"}, "suspect must be true or false"),
         (CLICK | {"workflow": 5}, "workflow must be text, not a number"),
         (CLICK | {"id": False}, "id must be text, not true or false"),
         (CLICK | {"id": "\ud800"}, "half a surrogate pair in id"),
@@ -298,6 +302,8 @@ objects = st.fixed_dictionaries(
         "step": st.just("intro") | scalars,
         "url": st.just("https://acme.example/") | scalars,
         "field": st.just("status") | scalars,
+        "message": st.just("m-1") | scalars,
+        "suspect": st.booleans() | scalars,
         "value": scalars | st.just([1]),
         "old": scalars,
         "extra": scalars | st.dictionaries(st.text(max_size=2), scalars, max_size=2),
@@ -373,7 +379,7 @@ def test_many_lines_are_read_as_each_by_itself(some: list[bytes]) -> None:
 @given(st.lists(objects.map(lambda keys: json.dumps(keys).encode()), max_size=8))
 def test_what_is_of_no_interest_is_only_counted(some: list[bytes]) -> None:
     """Everything else, and the number of lines in each class taken together, is as without that interest."""
-    piece = Piece(b"\n".join(some), 0, 1, is_last=True)
+    piece = Piece(b"".join(line + b"\n" for line in some), 0, 1, is_last=True)
     everything, interesting = decode(piece, NOW), decode(piece, NOW, NO_REPLIES)
     unwanted = {"replied", "page_visited"}
     kept = [each for each in everything.events if each.type not in unwanted]

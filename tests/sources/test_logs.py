@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crmflow.core.errors import SourceError, UsageError
-from crmflow.sources.logs import KEPT_BYTES, MAX_LINE_BYTES, MOST_LINES, Piece, open_log
+from crmflow.sources.logs import KEPT_BYTES, MAX_LINE_BYTES, MOST_LINES, MOST_WHOLE_BYTES, Piece, open_log
 from crmflow.sources.readings import MIB
 
 Write = Callable[..., str]
@@ -404,11 +404,22 @@ def test_utf_16_is_refused_with_the_way_to_convert_it(write: Write, content: byt
         assert "iconv" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("content", [b"[]", b' \n[{"a": 1}]\n', b'[{"a":1},\n{"a":2}]\n', b"\xef\xbb\xbf[\n1]"])
-def test_one_json_array_is_refused_with_the_way_to_convert_it(write: Write, content: bytes) -> None:
-    """A log is one object per line."""
-    with pytest.raises(SourceError, match="one JSON array") as caught, open_log(write(content)):
-        pass
+def test_a_log_may_be_read_as_a_whole(write: Write) -> None:
+    """All from a place on is one piece, without one where there is nothing; so it is for an archive."""
+    for path in (write(b"[\n1]"), write(gzip.compress(b"[\n1]"), "events.json.gz")):
+        with open_log(path) as log:
+            assert list(log.cut("whole", 0, 1)) == [Piece(b"[\n1]", 0, 1, is_last=True)]
+            assert list(log.cut("whole", 2, 2)) == [Piece(b"1]", 2, 2, is_last=True)]
+            assert list(log.cut("whole", 4, 2)) == []
+
+
+def test_a_log_that_is_too_long_to_be_read_as_a_whole_is_refused(tmp_path: Path) -> None:
+    """With the way to convert it, and before it fills the memory."""
+    path = tmp_path / "events.json"
+    with path.open("wb") as file:
+        file.truncate(MOST_WHOLE_BYTES + 1)
+    with open_log(str(path)) as log, pytest.raises(SourceError, match="more than 32 MiB") as caught:
+        list(log.whole(0, 1))
     assert "jq -c '.[]'" in (caught.value.hint or "")
 
 

@@ -1,0 +1,86 @@
+"""Which mail is of which workflow, and the events that only their mail can attribute to one.
+
+Both are kept, so that it makes no difference which of the two was read first.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from crmflow.core.model import Event
+from crmflow.core.times import from_stored, stored
+from crmflow.store.connection import Row, Store, array
+from crmflow.store.enrollments import Origin
+from crmflow.store.faults import kept
+from crmflow.store.runs import TAKEN_OVER, UNDONE
+
+
+class Unattributed(NamedTuple):
+    """An event that names no workflow, with its record's number and the number of the reading that told it."""
+
+    record: int
+    reading: int
+    event: Event
+
+
+def save_workflows(store: Store, run: int, told: Iterable[tuple[int, Event]]) -> None:
+    """Keep of which workflows mails are, as events say it, given with their record's number."""
+    store.insert(
+        "message_workflow (message, workflow, record_id, told_at, event_id, run_id)",
+        ((event.message, event.workflow, record, stored(event.at), event.id or "", run) for record, event in told),
+        otherwise=TAKEN_OVER.format(table="message_workflow"),
+    )
+
+
+def save_unattributed(store: Store, origin: Origin, events: Iterable[tuple[int, Event]]) -> None:
+    """Keep events that name their mail but no workflow, given with their record's number, each of them once."""
+    store.insert(
+        "unattributed_event (message, record_id, type, happened_at, event_id, is_suspect, reading_id, line, run_id)",
+        ((*_unattributed(record, event), origin.reading, event.line, origin.run) for record, event in events),
+        otherwise=(
+            "ON CONFLICT DO UPDATE SET run_id = excluded.run_id, reading_id = excluded.reading_id, line = excluded.line"
+            f" WHERE unattributed_event.run_id IN {UNDONE}"
+        ),
+    )
+
+
+def _unattributed(record: int, event: Event) -> tuple[Any, ...]:
+    return event.message, record, event.type, stored(event.at), event.id or "", event.is_suspect
+
+
+def workflows(store: Store, messages: Iterable[str]) -> dict[str, list[str]]:
+    """Return the workflows that these mails are said to be of, by mail; mails of none are left out."""
+    rows = store.rows(
+        "SELECT DISTINCT message, workflow FROM json_each(?) AS wanted"
+        " CROSS JOIN message_workflow ON message = wanted.value"
+        f" WHERE run_id NOT IN {UNDONE} ORDER BY message, workflow",
+        [array(sorted(messages))],
+    )
+    found: dict[str, list[str]] = {}
+    for message, workflow in rows:
+        found.setdefault(message, []).append(workflow)
+    return found
+
+
+def unattributed(store: Store, messages: Iterable[str]) -> list[Unattributed]:
+    """Return all events that are kept about these mails, in the order of their reading."""
+    rows = store.rows(
+        "SELECT record_id, reading_id, event.type, happened_at, event_id, is_suspect, line, message"
+        " FROM json_each(?) AS wanted CROSS JOIN unattributed_event AS event ON message = wanted.value"
+        f" WHERE run_id NOT IN {UNDONE} ORDER BY reading_id, line, event_id",
+        [array(sorted(messages))],
+    )
+    return [Unattributed(row[0], row[1], kept(_event, row[2:])) for row in rows]
+
+
+def _event(row: Row) -> Event:
+    kind, at, event_id, is_suspect, line, message = row
+    return Event(
+        type=kind,
+        at=from_stored(at),
+        record_type="prospect",
+        name="",
+        line=line,
+        id=event_id or None,
+        message=message,
+        is_suspect=bool(is_suspect),
+    )

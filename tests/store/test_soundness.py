@@ -1,0 +1,61 @@
+"""Damage that SQLite does not meet by itself."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from crmflow.core.errors import CrmflowError
+from crmflow.store.connection import Store, open_store
+
+
+def _damage(path: Path, sql: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(f"PRAGMA writable_schema = ON; {sql}")
+    connection.close()
+
+
+def _fail_with(path: Path) -> None:
+    with open_store(path):
+        raise KeyError(3)
+
+
+def test_a_fault_in_a_sound_store_stays_what_it_is(store: Store) -> None:
+    """Nothing is blamed on a store that is as it was written."""
+    with pytest.raises(KeyError):
+        _fail_with(store.path)
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("DELETE FROM run", "refers to nothing"),
+        (
+            "UPDATE sqlite_schema SET sql = replace(sql, 'note', 'nOtf') WHERE name = 'exit'",
+            "exit is not as it was made",
+        ),
+        ("DROP INDEX enrollment_of_record", "enrollment_of_record is not as it was made"),
+        ("UPDATE sqlite_schema SET sql = 'rubbish' WHERE name = 'email'", "malformed database schema"),
+    ],
+)
+def test_a_fault_in_a_damaged_store_is_an_error_that_says_so(store: Store, sql: str, reason: str) -> None:
+    """References to nothing and tables that are not as they were made explain what fails later."""
+    with store.change():
+        store.execute("INSERT INTO run (command, at, started_at) VALUES ('enroll', '', '')")
+        store.execute("INSERT INTO record (type, key, added_at, run_id) VALUES ('prospect', 'p-1', '', 1)")
+    path = store.path
+    store.close()
+    _damage(path, sql)
+    with pytest.raises(CrmflowError, match=reason) as raised:
+        _fail_with(path)
+    assert "the store is damaged" in raised.value.what
+    assert "crmflow doctor" in (raised.value.hint or "")
+
+
+def test_tables_without_their_history_are_damage(store: Store) -> None:
+    """Where the list of migrations is lost, opening says that the store is damaged and changes nothing."""
+    path = store.path
+    store.close()
+    _damage(path, "DELETE FROM _sqlite_migrations")
+    with pytest.raises(CrmflowError, match="its tables are not those that were made"):
+        open_store(path)
