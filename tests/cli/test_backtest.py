@@ -140,6 +140,24 @@ def test_a_terminal_shows_tables(read: "Crm", terminal: Run, environment: Mappin
     ]
 
 
+def test_other_formats_are_read_as_ingest_reads_them(read: "Crm") -> None:
+    """The format of a log shows by how it begins, and `--format` says it for all of them."""
+    bounce = {
+        "event": "bounce",
+        "type": "bounce",
+        "timestamp": 1772359200,
+        "email": "cy@acme.example",
+        "sg_event_id": "b",
+    }
+    read.write("sendgrid.json", json.dumps([{**bounce, "type": "bounce"}]))
+    without = (read.directory / "welcome.yaml").read_text(encoding="utf-8").replace("  - trigger: hard_bounced\n", "")
+    command = ("backtest", "--workflow", read.write("without.yaml", without), "events.jsonl", "sendgrid.json")
+    [bounced, *_] = read.json(*command)["rows"]
+    assert (bounced["record"], bounced["what"], bounced["before"]["by"]) == ("p-3", "stays", "hard_bounced")
+    read(*command, "--format", "sendgrid", status=3)
+    read(*command, "--format", "unheard-of", status=2)
+
+
 def test_two_files_are_compared(read: "Crm") -> None:
     """`--against` stands for the rules in force; exchanging the files exchanges who comes before whom."""
     ran = read("backtest", "--workflow", "welcome.yaml", "--against", "new.yaml", "events.jsonl")

@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 
 from crmflow.core.errors import CrmflowError, UsageError
+from crmflow.core.identity import identity_of_id
 from crmflow.core.model import Enrollment, Exit, Moment, Workflow
-from crmflow.operations import advance, backtest, disenroll, edit_record, enroll, workflows
+from crmflow.operations import advance, backtest, disenroll, edit_record, enroll, undo, workflows
 from crmflow.operations.backtest import Watch
 from crmflow.operations.backtest_findings import Backtest
 from crmflow.operations.differences import Changed, compare
 from crmflow.operations.ingest import ingest
 from crmflow.operations.roster import everybody, from_table
+from crmflow.store import retractions, runs
 from crmflow.store.connection import Store, create_store
+from crmflow.store.retractions import Target
 from tests.operations.living import SILENT
 from tests.operations.worlds import NOW, START
 
@@ -184,9 +187,23 @@ def test_facts_of_undone_runs_do_not_stand(store: Store) -> None:
     disenroll.disenroll(store, "prospect:p-1", "welcome", _moment(3))
     log = _log(store.path.parent, _reply(9, "p-2"))
     assert _asked(store, STATUS, log).tallies["welcome"].after == {"field_updated": 1}
+    for each in runs.listed(store):
+        if each["command"] in {"advance", "record set", "disenroll"}:
+            undo.undo(store, each["run"], _moment(4))
+    found = _asked(store, STATUS, log)
+    assert found.tallies["welcome"].after == {None: 1}
+    assert found.unlike_store == 0
+
+
+def test_retracted_events_do_not_count(store: Store) -> None:
+    """What was retracted counts no more, whatever the rules that are tried."""
+    enroll.enroll(store, "p-1", "welcome", _moment(1))
+    log = _log(store.path.parent, _reply(2).replace('"type"', '"id": "e-1", "type"'))
+    ingest(store, [log], MOMENT, SILENT)
     with store.change():
-        store.execute("UPDATE run SET undone_by_run_id = id WHERE command IN ('advance', 'record set', 'disenroll')")
-    assert _asked(store, STATUS, log).tallies["welcome"].after == {None: 1}
+        run = runs.begin(store, "retract", MOMENT)
+        retractions.add(store, run, "a mistake", [Target(identity_of_id("e-1"))])
+    assert _asked(store, REPLIED, log).tallies["welcome"].after == {None: 1}
 
 
 def test_an_email_that_only_a_log_gave_is_not_known_before_that_log_says_it(store: Store) -> None:
