@@ -128,7 +128,8 @@ class Manner(NamedTuple):
     piece_size: int = PIECE_SIZE
 
 
-_PLAINLY = Manner()
+PLAINLY = Manner()
+"""The manner of who says nothing about logs."""
 
 
 def manner(format_: str | None, assume_tz: str | None, workflow_key: str, *, from_start: bool) -> Manner:
@@ -144,7 +145,7 @@ class _Place(NamedTuple):
     line: int
 
 
-def ingest(store: Store, paths: Sequence[str], moment: Moment, watcher: Watcher, manner: Manner = _PLAINLY) -> Summary:
+def ingest(store: Store, paths: Sequence[str], moment: Moment, watcher: Watcher, manner: Manner = PLAINLY) -> Summary:
     """Read what is new in these logs, a transaction for about each `piece_size` bytes; returns what became of it.
 
     A source that can't be read is named in the summary's `faults` and does not stop the others. Raises `UsageError`
