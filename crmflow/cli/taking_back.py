@@ -89,7 +89,7 @@ def retract(
     take_back: TakeBackOption = False,
     events: GoneLogsOption = None,
 ) -> int | None:
-    """Let events count no more, now and when they are read again.
+    """Let events count no more, now and when read again.
 
     Everything that rests on them is reconsidered: what they had hidden may count now. `list` shows what is retracted.
     """

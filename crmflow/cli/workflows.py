@@ -132,7 +132,7 @@ def plan(
     out: OutOption = None,
     overwrite: OverwriteOption = False,
 ) -> int | None:
-    """Show what putting these files in force would change, and write it down to be applied.
+    """Show what these files would change, and write it down.
 
     Changed definitions act from now on; with --past, or --events, on all that was read of logs, too: new exits, exits
     that move, and exits that the new rules no longer support. Nothing is changed: crmflow workflow apply plan.json
