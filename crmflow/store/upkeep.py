@@ -39,6 +39,9 @@ _IMPOSSIBLE = {
     "exits that belong to another enrollment": (
         "SELECT count(*) FROM enrollment JOIN exit ON exit.id = exit_id WHERE enrollment_id <> enrollment.id"
     ),
+    "enrollments that were taken away and are there": (
+        "SELECT count(*) FROM withdrawn_enrollment JOIN enrollment USING (id)"
+    ),
     "prospects whose email can't be looked up": (
         "SELECT count(*) FROM record WHERE type = 'prospect' AND email IS NOT NULL"
         " AND NOT EXISTS (SELECT 1 FROM email WHERE record_id = record.id AND is_current)"

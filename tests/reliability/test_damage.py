@@ -156,6 +156,13 @@ def test_damage_is_an_error_and_no_fault(
         ("UPDATE enrollment SET state = 'completed' WHERE state = 'disenrolled'", "state and exit do not fit"),
         ("UPDATE exit SET superseded_run_id = 1", "marked as superseded"),
         ("UPDATE exit SET enrollment_id = enrollment_id + 1", "belong to another enrollment"),
+        (
+            """
+            INSERT INTO withdrawn_enrollment
+            SELECT id, record_id, workflow_id, enrolled_at, run_id, run_id FROM enrollment LIMIT 1
+            """,
+            "taken away and are there",
+        ),
         ("DELETE FROM email", "can't be looked up"),
         ("UPDATE record SET fields = '{' WHERE id = 1", "fields can't be read"),
         (
