@@ -12,11 +12,12 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Literal
-
-import zstandard
+from typing import TYPE_CHECKING, Literal
 
 from crmflow.sources.inputs import BUFFER_SIZE, Source
+
+if TYPE_CHECKING:
+    import zstandard
 
 Packing = Literal["gzip", "zstd"]
 MAX_RATIO = 200
@@ -104,16 +105,22 @@ def _unzstd(packed: io.BufferedReader) -> Iterator[bytes]:
         if magic in _SKIPPABLE_MAGICS:
             _skip(packed, int.from_bytes(_exactly(packed, 4), "little"))
         elif magic == _ZSTD_MAGIC:
-            try:
-                yield from _unzstd_frame(packed)
-            except zstandard.ZstdError as error:
-                raise ArchiveError(f"corrupt archive: {error}") from error
+            yield from _unzstd_frame(packed)
         else:
             raise ArchiveError("corrupt archive: no frame where one should begin")
 
 
 def _unzstd_frame(packed: io.BufferedReader) -> Iterator[bytes]:
-    unpacker = zstandard.ZstdDecompressor().decompressobj()
+    """Yield what a frame holds; the library is loaded only where there is one."""
+    import zstandard
+
+    try:
+        yield from _unzstd_blocks(packed, zstandard.ZstdDecompressor().decompressobj())
+    except zstandard.ZstdError as error:
+        raise ArchiveError(f"corrupt archive: {error}") from error
+
+
+def _unzstd_blocks(packed: io.BufferedReader, unpacker: "zstandard.ZstdDecompressionObj") -> Iterator[bytes]:
     descriptor = _exactly(packed, 1)
     unpacker.decompress(_ZSTD_MAGIC + descriptor + _exactly(packed, _rest_of_header(descriptor[0])))
     is_last = False
