@@ -1,7 +1,11 @@
-"""The law of backtests: by the rules in force, over the logs that were ingested, a trial becomes what the store is."""
+"""The laws of backtests.
+
+By the rules in force, over the logs that were ingested, a trial becomes what the store is. By other rules it becomes
+what the plain replay of those says.
+"""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from itertools import islice
@@ -15,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crmflow.core.errors import CrmflowError
-from crmflow.core.model import Definition, Enrollment, Moment
+from crmflow.core.model import Definition, Enrollment, Moment, Workflow
 from crmflow.operations import advance, backtest, edit_record
 from crmflow.operations.backtest import Watch
 from crmflow.operations.backtest_findings import Question
@@ -24,7 +28,8 @@ from crmflow.operations.trial import trial_of
 from crmflow.store import enrollments
 from crmflow.store.connection import Store, open_store
 from tests.operations.living import SILENT, begin, leave, lines_of
-from tests.operations.worlds import CAST, NOW, START, Reading, World, readings, worlds
+from tests.operations.standings import Standing, replayed, standing
+from tests.operations.worlds import CAST, NOW, START, Reading, World, readings, redefined, worlds
 
 UNWATCHED = Watch(lambda _: nullcontext(lambda _: None), lambda _: None)
 MOMENT = Moment(NOW, NOW)
@@ -86,11 +91,15 @@ def _hold(cast: Path, life: Life) -> None:
             begin(store, life.world)
             _live(store, life, folder)
             logs = [str(folder / each) for each in LOGS if (folder / each).exists()]
-            rules = [Definition(each, each.workflow, f"{each.workflow}.yaml", "") for each in life.world.workflows]
+            rules = _definitions(life.world.workflows)
             if life.digest is None:
                 _hold_sameness(store, rules, logs)
             else:
                 _hold_no_difference(store, rules, logs, life.digest)
+
+
+def _definitions(workflows: Iterable[Workflow]) -> list[Definition]:
+    return [Definition(each, each.workflow, f"{each.workflow}.yaml", "") for each in workflows]
 
 
 def _live(store: Store, life: Life, folder: Path) -> None:
@@ -111,15 +120,11 @@ def _hold_sameness(store: Store, rules: Sequence[Definition], logs: Sequence[str
     names = [each.workflow.workflow for each in rules]
     with trial_of(store, names, MOMENT) as trial:
         tried = trial.run(rules, logs, MOMENT, SILENT).enrollments(names)
-        assert list(map(_standing, tried)) == list(map(_standing, enrollments.every(store, names)))
+        assert _standings(tried) == _standings(enrollments.every(store, names))
 
 
-def _standing(each: Enrollment) -> object:
-    """Return how an enrollment stands, without the numbers of what is written elsewhere: runs, exits, lines."""
-    bare = msgspec.structs.replace(each, exit_id=None, exit_run=None)
-    if bare.exit is None:
-        return bare
-    return msgspec.structs.replace(bare, exit=msgspec.structs.replace(bare.exit, line=None))
+def _standings(some: Iterable[Enrollment]) -> list[Standing]:
+    return [standing(each, each.exit, each.step, each.step_at) for each in some]
 
 
 def _hold_no_difference(store: Store, rules: Sequence[Definition], logs: Sequence[str], digest: str) -> None:
@@ -127,6 +132,35 @@ def _hold_no_difference(store: Store, rules: Sequence[Definition], logs: Sequenc
     after = {each.workflow.workflow: msgspec.structs.replace(each, digest=digest or each.digest) for each in rules}
     found = backtest.of_store(store, Question(after, None, logs), MOMENT, UNWATCHED)
     assert (found.rows, found.unlike_store) == ([], 0)
+
+
+def _hold_truth(cast: Path, world: World, changed: tuple[Workflow, ...]) -> None:
+    """Hold that a trial of other rules than those in force says what the plain replay says."""
+    with TemporaryDirectory(dir=cast.parent) as name:
+        folder = Path(name)
+        shutil.copy(cast, folder / "live.db")
+        log = folder / "a.jsonl"
+        log.write_bytes(b"".join(lines_of(world.events)))
+        with open_store(folder / "live.db") as store:
+            begin(store, world)
+            ingest(store, [str(log)], MOMENT, SILENT)
+            names = [each.workflow for each in changed]
+            with trial_of(store, names, MOMENT) as trial:
+                tried = trial.run(_definitions(changed), [str(log)], MOMENT, SILENT)
+                assert _standings(tried.enrollments(names)) == replayed(world._replace(workflows=changed))
+
+
+@st.composite
+def _changed_worlds(draw: st.DrawFn) -> tuple[World, tuple[Workflow, ...]]:
+    world = draw(worlds())
+    return world._replace(leavings=[]), draw(redefined(world.workflows))
+
+
+@settings(max_examples=50, derandomize=True)
+@given(_changed_worlds())
+def test_other_rules_make_what_the_plain_replay_says(cast: Path, changed: tuple[World, tuple[Workflow, ...]]) -> None:
+    """A trial says of other rules what would be, had they always been in force."""
+    _hold_truth(cast, *changed)
 
 
 @settings(max_examples=60, derandomize=True)
@@ -143,3 +177,14 @@ def test_the_rules_in_force_change_nothing(cast: Path, life: Life) -> None:
 def test_the_rules_in_force_change_nothing_in_three_thousand_lives(cast: Path, life: Life) -> None:
     """The same holds for many more stores, other ones each time."""
     _hold(cast, life)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+@settings(max_examples=3_000)
+@given(_changed_worlds())
+def test_other_rules_make_what_the_plain_replay_says_three_thousand_times(
+    cast: Path, changed: tuple[World, tuple[Workflow, ...]]
+) -> None:
+    """The same holds for many more worlds, other ones each time."""
+    _hold_truth(cast, *changed)
