@@ -131,13 +131,14 @@ def _enrollment(row: Row) -> Enrollment:
         step_position=position,
         step_at=None if step_at is None else from_stored(step_at),
         waiting_since=None if waiting is None else from_stored(waiting),
-        exit=None if exit_id is None else _exit(*exit_columns),
+        exit=None if exit_id is None else exit_of(*exit_columns),
         exit_id=exit_id,
         exit_run=exit_run,
     )
 
 
-def _exit(*columns: Any) -> Exit:
+def exit_of(*columns: Any) -> Exit:
+    """Return the exit that these columns hold: exited_at, cause, trigger, event_id, event_type, line, note."""
     at, cause, trigger, event_id, event_type, line, note = columns
     return Exit(
         at=from_stored(at),
@@ -160,11 +161,12 @@ def completions(store: Store, enrollments: Iterable[int]) -> dict[int, list[Comp
     )
     found: dict[int, list[Completion]] = {}
     for number, *columns in rows:
-        found.setdefault(number, []).append(kept(_completion, columns))
+        found.setdefault(number, []).append(kept(completion_of, columns))
     return found
 
 
-def _completion(columns: Sequence[Any]) -> Completion:
+def completion_of(columns: Sequence[Any]) -> Completion:
+    """Return the completed step that these columns hold: step, position, completed_at, event_id, line."""
     step, position, at, event_id, line = columns
     return Completion(step=step, position=position, at=from_stored(at), event_id=event_id or None, line=line)
 

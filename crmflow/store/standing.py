@@ -9,6 +9,7 @@ from crmflow.core.model import UNSET, Completion, Enrollment, Event, Exit
 from crmflow.core.times import from_stored, stored
 from crmflow.core.triggers import field_change
 from crmflow.store.connection import Row, Store, array
+from crmflow.store.enrollments import completion_of, exit_of
 from crmflow.store.faults import kept
 from crmflow.store.fields import as_value
 from crmflow.store.records import as_json
@@ -58,17 +59,8 @@ def exits(store: Store, enrollments: Iterable[int]) -> dict[int, list[KeptExit]]
 
 
 def _kept_exit(row: Row) -> KeptExit:
-    number, enrollment, decided_at, path, log, is_in_log, at, cause, trigger, event_id, event_type, line, note = row
-    exit_ = Exit(
-        at=from_stored(at),
-        cause=cause,
-        trigger=trigger,
-        event_id=event_id,
-        event_type=event_type,
-        line=line,
-        note=note,
-    )
-    return KeptExit(number, enrollment, exit_, from_stored(decided_at), path, log, bool(is_in_log))
+    number, enrollment, decided_at, path, log, is_in_log, *columns = row
+    return KeptExit(number, enrollment, exit_of(*columns), from_stored(decided_at), path, log, bool(is_in_log))
 
 
 def completions(store: Store, enrollments: Iterable[int]) -> dict[int, list[KeptCompletion]]:
@@ -80,10 +72,8 @@ def completions(store: Store, enrollments: Iterable[int]) -> dict[int, list[Kept
         [array(enrollments)],
     )
     found: dict[int, list[KeptCompletion]] = {}
-    for number, path, step, position, at, event_id, line in rows:
-        completion = Completion(
-            step=step, position=position, at=kept(from_stored, at), event_id=event_id or None, line=line
-        )
+    for number, path, *columns in rows:
+        completion = kept(completion_of, columns)
         found.setdefault(number, []).append(KeptCompletion(number, completion, path))
     return found
 
