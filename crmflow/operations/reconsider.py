@@ -22,6 +22,7 @@ from crmflow.operations.settling import rules_in_force
 from crmflow.store import enrollments, fields, logs, records, retractions, runs, standing
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin, Outcome
+from crmflow.store.fields import Field
 from crmflow.store.standing import KeptExit
 
 
@@ -76,9 +77,14 @@ def reconsider(
     return Reconsidered(changes, left_alone, gone, doubtful)
 
 
-def restore_facts(store: Store, touched: Collection[int], given: Sequence[str] = ()) -> None:
-    """Give the fields of these records, by number, the values that stand, bounces likewise; inside a change."""
-    fields.settle_again(store, touched)
+def restore_facts(
+    store: Store, touched: Collection[int], given: Sequence[str] = (), forgotten: Iterable[Field] = ()
+) -> None:
+    """Give the fields of these records, by number, the values that stand, bounces likewise; inside a change.
+
+    `forgotten` are fields of which changes were deleted.
+    """
+    fields.settle_again(store, touched, forgotten)
     told = _not_retracted(store, recall(store, touched, given=given, interest=rules_in_force(store)).events)
     by_origin: dict[Origin, list[Recalled]] = {}
     for each in told:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from crmflow.core.errors import CrmflowError, UsageError
-from crmflow.core.identity import identity, identity_of_id
+from crmflow.core.identity import ID_MARK, identity, identity_of_id
 from crmflow.core.model import Event, Moment, RecordType
 from crmflow.operations.find_events import Found, Selection, find_at, find_selected, split_place
 from crmflow.operations.reconsider import Reconsidered, as_json, reconsider, restore_facts
@@ -55,16 +55,21 @@ def retract(store: Store, request: Request, because: str, moment: Moment) -> Ret
         named = _by_name(store, request.names, moment)
         if request.selection is not None:
             named += _located(store, _selected(store, request, moment))
+        named += _others(store, named)
         known = retractions.in_force(store, {each.identity for each in named})
         new = list({(each.identity, each.record): each for each in named if each.identity not in known}.values())
         if not new:
             return Retracted(None, 0, _NOTHING)
         run = runs.begin(store, "retract", moment)
         retractions.add(store, run, because, new)
-        for each in new:
-            if each.record is not None:
-                standing.forget(store, each.record, each.identity, each.event)
-        found = _reconsidered(store, run, moment, {each.record for each in new if each.record is not None}, request)
+        known_records = [(each.record, each) for each in new if each.record is not None]
+        forgotten = [
+            field
+            for record, each in known_records
+            for field in standing.forget(store, record, each.identity, each.event)
+        ]
+        restore_facts(store, {record for record, _ in known_records}, request.given, forgotten)
+        found = _reconsidered(store, run, moment, {record for record, _ in known_records}, request)
         count = len({each.identity for each in new})
         runs.note(store, run, {"events": count, "because": because, **_counts(found)})
         return Retracted(store.shown(run), count, as_json(store, found))
@@ -74,13 +79,16 @@ def take_back(store: Store, request: Request, moment: Moment) -> Retracted:
     """Let retracted events count again; raises `CrmflowError` where none of the retractions in force is meant."""
     _require_any(request)
     with store.change():
-        meant = [each for each in retractions.listed(store) if _is_meant(each, request)]
+        in_force = retractions.listed(store)
+        names = {each["event"] for each in in_force if _is_meant(each, request)}
+        meant = [each for each in in_force if each["event"] in names]
         if not meant:
             raise CrmflowError("no retraction in force is meant by that", hint="see crmflow retract list")
         numbers = [each["retraction"] for each in meant]
         run = runs.begin(store, "retract --take-back", moment)
         touched = retractions.records_of(store, numbers)
         retractions.take_back(store, run, numbers)
+        restore_facts(store, touched, request.given)
         found = _reconsidered(store, run, moment, touched, request)
         count = len({each["event"] for each in meant})
         runs.note(store, run, {"events": count, **_counts(found)})
@@ -98,7 +106,6 @@ def _require_any(request: Request) -> None:
 
 
 def _reconsidered(store: Store, run: int, moment: Moment, touched: set[int], request: Request) -> Reconsidered:
-    restore_facts(store, touched, request.given)
     concerned = {each.id for each in enrollments.of_records(store, touched)}
     return reconsider(store, run, moment, concerned, request.given)
 
@@ -135,6 +142,17 @@ def _located(store: Store, found: Sequence[Found]) -> list[Target]:
         names.setdefault(each.event.record_type, set()).add(each.event.name)
     numbers = {kind: records.find(store, kind, its) for kind, its in names.items()}
     return [Target(identity(each.event), _number(numbers, each.event), each.event, each.source) for each in found]
+
+
+def _others(store: Store, named: Sequence[Target]) -> list[Target]:
+    """Return the same events for all other records that they told of: an id may have been used twice."""
+    ids = {each.identity for each in named if each.identity.startswith(ID_MARK)}
+    return [
+        Target(name, record)
+        for name in sorted(ids)
+        for record in standing.records_of_event(store, name.removeprefix(ID_MARK))
+        if not any((each.identity, each.record) == (name, record) for each in named)
+    ]
 
 
 def _number(numbers: dict[RecordType, dict[str, int]], event: Event) -> int | None:

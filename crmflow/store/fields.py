@@ -122,17 +122,21 @@ def _set_email(store: Store, number: int, email: object) -> None:
         )
 
 
-def settle_again(store: Store, numbers: Collection[int]) -> None:
-    """Give the fields of these records, and their emails, the values of the latest changes that stand."""
+def settle_again(store: Store, numbers: Collection[int], forgotten: Iterable[Field] = ()) -> None:
+    """Give the fields of these records, and their emails, the values of the latest changes that stand.
+
+    `forgotten` are fields of which changes were deleted: there may be none left.
+    """
     wanted = array(sorted(numbers))
-    changed = store.rows(
+    rows = store.rows(
         "SELECT DISTINCT record_id, field FROM json_each(?) AS wanted"
         " CROSS JOIN field_change ON record_id = wanted.value",
         [wanted],
     )
-    latest = _latest(store, {(number, field) for number, field in changed})
+    changed: set[Field] = {(number, field) for number, field in rows} | set(forgotten)
+    latest = _latest(store, changed)
     records = load(store, {number for number, _ in changed})
-    for number, field in changed:
+    for number, field in sorted(changed):
         texts = [stamps[0][-1]] if (stamps := latest.get((number, field))) else []
         if records[number].type == "prospect" and field == EMAIL_FIELD:
             _settle_addresses(store, number, as_value(texts[0]) if texts else None)

@@ -11,7 +11,7 @@ from crmflow.core.triggers import field_change
 from crmflow.store.connection import Row, Store, array
 from crmflow.store.enrollments import completion_of, exit_of
 from crmflow.store.faults import kept
-from crmflow.store.fields import as_value
+from crmflow.store.fields import Field, as_value
 from crmflow.store.records import as_json
 from crmflow.store.runs import UNDONE
 
@@ -239,10 +239,10 @@ _TELLING = {"bounce": "bounced_at", "message_workflow": "told_at", "unattributed
 """Tables that keep events as such, and the column of their time."""
 
 
-def forget(store: Store, record: int, name: str, event: Event | None) -> None:
-    """Forget what an event told of a record: fields, bounces, mails, completed steps. It is named by its identity.
+def forget(store: Store, record: int, name: str, event: Event | None) -> list[Field]:
+    """Forget what an event told of a record: fields, bounces, mails, completed steps; returns the fields it had set.
 
-    An event without an id is known by what it says.
+    It is named by its identity. An event without an id is known by what it says.
     """
     event_id = name.removeprefix(ID_MARK) if name.startswith(ID_MARK) else ""
     at = stored(event.at) if event else ""
@@ -255,8 +255,11 @@ def forget(store: Store, record: int, name: str, event: Event | None) -> None:
         f"DELETE FROM step_completion WHERE line IS NOT NULL AND {its} AND {is_it.format('completed_at')}", told
     )
     change = field_change(event) if event else None
-    store.execute(
-        "DELETE FROM field_change WHERE record_id = ?1 AND hand_run_id = 0 AND changed_at <> ''"
-        f" AND {is_it.format('changed_at')} AND (?2 <> '' OR (field = ?4 AND value = ?5))",
-        [*told, *((change[0], as_json(change[1])) if change else ("", ""))],
+    said = [*told, *((change[0], as_json(change[1])) if change else ("", ""))]
+    its_changes = (
+        "FROM field_change WHERE record_id = ?1 AND hand_run_id = 0 AND changed_at <> ''"
+        f" AND {is_it.format('changed_at')} AND (?2 <> '' OR (field = ?4 AND value = ?5))"
     )
+    changed = [(record, field) for (field,) in store.rows(f"SELECT DISTINCT field {its_changes}", said)]
+    store.execute(f"DELETE {its_changes}", said)
+    return changed
