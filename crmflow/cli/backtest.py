@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crmflow.cli.logs import AssumeZoneOption, FormatOption, WorkflowKeyOption
 from crmflow.cli.session import PARTLY_DONE, Session, given, group, reads, time_given, total_bytes
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ def backtest(
     against: AgainstOption = None,
     everybody_at: EverybodyOption = None,
     table: EnrollmentsOption = None,
+    format_: FormatOption = None,
+    assume_tz: AssumeZoneOption = None,
+    workflow_key: WorkflowKeyOption = "workflow",
 ) -> int | None:
     """Show what workflow files would have done with logs.
 
@@ -76,9 +80,11 @@ def backtest(
     """
     from crmflow.cli import backtest_figures as figures
     from crmflow.operations import backtest as operation
+    from crmflow.operations import ingest
     from crmflow.operations.backtest_findings import as_json
 
-    question = operation.ask(tried, against or [], logs)
+    manner = ingest.manner(format_, assume_tz, workflow_key, from_start=False)
+    question = operation.ask(tried, against or [], logs, manner)
     _refuse_two_sources(session, everybody_at, table)
     watch = _watch(session, logs)
     if everybody_at is not None:

@@ -115,7 +115,8 @@ def length(seconds: float) -> str:
 
 def _compared(test: Backtest, declared: Definition) -> str:
     before = test.question.compared_with(declared.workflow.workflow)
-    return f"before: {before.path if before else 'no triggers'}, after: {declared.path}"
+    where = "in force" if test.unlike_store is not None else before and before.path
+    return f"before: {where if before else 'no triggers'}, after: {declared.path}"
 
 
 def summary(test: Backtest) -> Iterator[str]:

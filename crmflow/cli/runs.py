@@ -26,6 +26,8 @@ def list_(session: Session) -> int | None:
 
 
 def _done(run: dict[str, Any]) -> str:
+    if run["undone_by"] is not None:
+        return f"undone by run {run['undone_by']}"
     return "finished" if run["finished"] else "cut off"
 
 

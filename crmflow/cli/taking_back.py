@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crmflow.cli import consequences
 from crmflow.cli.render import Table
 from crmflow.cli.session import PARTLY_DONE, Session, changes, given, group, time_given
 
@@ -57,9 +58,9 @@ def undo(session: Session, run: RunArgument, *, events: GoneLogsOption = None) -
     with session.changing() as store:
         undone = operation.undo(store, run, session.moment, events or ())
     document = undone.as_json()
-    words = [f"run {run} ({undone.command}) is undone: {_counts(document['changes'])}"]
-    words += [f"{undone.withdrawn} enrollments are taken away"] if undone.withdrawn else []
-    words += [f"{undone.brought_back} enrollments are back"] if undone.brought_back else []
+    words = [f"run {run} ({undone.command}) is undone; {consequences.counts(document['changes'])}"]
+    words += [f"enrollments taken away: {undone.withdrawn}"] if undone.withdrawn else []
+    words += [f"enrollments that are back: {undone.brought_back}"] if undone.brought_back else []
     words += [f"workflow {name} is as it was" for name in undone.workflows]
     _report(session, document, words)
     return PARTLY_DONE if undone.is_partial else None
@@ -108,7 +109,7 @@ def retract(
             done = operation.retract(store, request, because or "", session.moment)
     document = done.as_json()
     what = "count again" if take_back else "count no more"
-    _report(session, document, [f"{done.events} events {what}: {_counts(document['changes'])}"])
+    _report(session, document, [f"events that {what}: {done.events}; {consequences.counts(document['changes'])}"])
     return PARTLY_DONE if done.is_partial else None
 
 
@@ -139,20 +140,9 @@ def _times(between: tuple[str, str] | None) -> tuple[datetime | None, datetime |
     return time_given("--between", between[0]), time_given("--between", between[1])
 
 
-def _counts(changed: list[dict[str, Any]]) -> str:
-    words = {"reopened": "go on", "ended": "ended", "moved": "have another exit", "step": "have another step"}
-    counted = {what: sum(each["what"] == what for each in changed) for what in words}
-    told = [f"{count} {words[what]}" for what, count in counted.items() if count]
-    return f"of enrollments {', '.join(told)}" if told else "no enrollment changes"
-
-
 def _report(session: Session, document: dict[str, Any], words: list[str]) -> None:
     """Print what changed as a table, and say the counts, what was left alone, and which logs are gone."""
-    rows = [
-        [each["what"], each["workflow"], each["record"], _state(each["before"]), _state(each["after"])]
-        for each in document["changes"]
-    ]
-    session.output.report(document, Table(["what", "workflow", "record", "before", "after"], rows))
+    session.output.report(document, consequences.table(document["changes"]))
     for line in words:
         session.output.say(line)
     for each in document["left_alone"]:
@@ -161,11 +151,3 @@ def _report(session: Session, document: dict[str, Any], words: list[str]) -> Non
         session.output.warn(f"{each['path']} can't be read again: {each['why']} (name it with --events)")
     if document["gone"]:
         session.output.warn(f"in doubt by that: {len(document['doubtful'])} enrollments (--json lists them)")
-
-
-def _state(shown: dict[str, Any]) -> str:
-    step = f", step {shown['step']}" if shown["step"] else ""
-    if shown["exited_at"] is None:
-        return f"active{step}"
-    event = f" ({shown['event']})" if shown["event"] else ""
-    return f"{shown['exited_at']} by {shown['by']}{event}{step}"

@@ -17,7 +17,7 @@ from crmflow.core.settlement import is_before
 from crmflow.core.triggers import untriggered
 from crmflow.operations.backtest_findings import Backtest, Leaving, Question, Row, Steps
 from crmflow.operations.differences import compare
-from crmflow.operations.ingest import Summary, Watcher
+from crmflow.operations.ingest import PLAINLY, Manner, Summary, Watcher
 from crmflow.operations.lookup import require_other_file
 from crmflow.operations.roster import Roster, everybody, from_table
 from crmflow.operations.trial import Trial, Tried, trial_of, trial_with
@@ -40,7 +40,7 @@ class Watch(NamedTuple):
     say: Callable[[str], None]
 
 
-def ask(files: Sequence[str], against: Sequence[str], logs: Sequence[str]) -> Question:
+def ask(files: Sequence[str], against: Sequence[str], logs: Sequence[str], manner: Manner = PLAINLY) -> Question:
     """Return the question that files mean; raises `DefinitionsError`, and `UsageError` where they do not fit."""
     for path in logs:
         if path.endswith(WORKFLOW_SUFFIXES):
@@ -53,7 +53,7 @@ def ask(files: Sequence[str], against: Sequence[str], logs: Sequence[str]) -> Qu
     before = _loaded(against) if against else None
     if before is not None:
         _require_pairs(before, after)
-    return Question(after, before, logs)
+    return Question(after, before, logs, manner)
 
 
 def _loaded(paths: Sequence[str]) -> dict[str, Definition]:
@@ -117,7 +117,8 @@ def of_everybody(question: Question, at: datetime, moment: Moment, watch: Watch)
     """Return what would have become of all whom the logs name, enrolled at a time in each workflow of their type."""
     with spooled(question.logs) as logs:
         wanted = [each.workflow for each in question.after.values()]
-        return _of_roster(question, everybody(wanted, logs.paths, at, moment), logs, moment, watch)
+        roster = everybody(wanted, logs.paths, at, moment, question.manner.options)
+        return _of_roster(question, roster, logs, moment, watch)
 
 
 def of_table(question: Question, path: str, moment: Moment, watch: Watch) -> Backtest:
@@ -148,13 +149,13 @@ def _try_both(trial: Trial, question: Question, logs: Spools, moment: Moment, wa
     before, after = _rules(question.before), _rules(question.after)
     with watch.reading("reading by the rules after") as read:
         watcher = Watcher(read, lambda words: watch.say(logs.named(words)))
-        tried = trial.run(after, logs.paths, moment, watcher)
+        tried = trial.run(after, logs.paths, moment, watcher, question.manner)
     _require_some_log(tried.summary, logs)
     if _digests(before) == _digests(after):
         return _Both(tried, tried)
     with watch.reading("reading by the rules before") as read:
         watcher = Watcher(read, lambda _words: None)  # it has been said
-        return _Both(trial.run(before, logs.paths, moment, watcher), tried)
+        return _Both(trial.run(before, logs.paths, moment, watcher, question.manner), tried)
 
 
 def _rules(asked: Mapping[str, Definition] | None) -> list[Definition]:

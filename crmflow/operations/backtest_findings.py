@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from crmflow.core.model import Definition, Exit, Record
 from crmflow.core.times import shown
 from crmflow.operations.differences import Changed, Tally, by
-from crmflow.operations.ingest import Summary
+from crmflow.operations.ingest import PLAINLY, Manner, Summary
 
 
 class Question(NamedTuple):
-    """What is asked: definitions, those to compare them with (None: not said), each by name, and the logs.
+    """What is asked: definitions, those to compare them with (None: not said), each by name; logs, how to read them.
 
     A definition to compare with that has no path is what stands for none: the same workflow without triggers.
     """
@@ -19,6 +19,7 @@ class Question(NamedTuple):
     after: dict[str, Definition]
     before: dict[str, Definition] | None
     logs: Sequence[str]
+    manner: Manner = PLAINLY
 
     def compared_with(self, workflow: str) -> Definition | None:
         """Return the definition that a workflow is compared with; None for none."""
@@ -58,7 +59,10 @@ class Row(NamedTuple):
     def seconds(self) -> float | None:
         """Return by how many seconds it leaves later (earlier: negative); None where it stays by either rules."""
         before, after = self.before.exit, self.after.exit
-        return None if before is None or after is None else (after.at - before.at).total_seconds()
+        if before is None or after is None:
+            return None
+        length = (after.at - before.at).total_seconds()
+        return int(length) if length.is_integer() else length
 
 
 class Backtest(NamedTuple):

@@ -26,7 +26,7 @@ def harvest(task: Task) -> Batch:
 
     Suspect are those that would be wanted, were it not likely that a machine caused them.
     """
-    rules = _rules(task.definitions)
+    rules = rules_of(task.definitions)
     batch = formats.decode(task.piece, task.terms, task.now, rules.interest())
     wanted = [event for event in batch.events if rules.is_wanted(event)]
     batch.suspect = sum(rules.would_be_wanted(event) for event in batch.events if event.is_suspect)
@@ -41,5 +41,6 @@ def harvest_packed(task: Task) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _rules(definitions: tuple[str, ...]) -> Rules:
+def rules_of(definitions: tuple[str, ...]) -> Rules:
+    """Return the rules that definitions make, given as the store keeps them; the last ones are remembered."""
     return Rules(map(codec.decode, definitions))

@@ -8,7 +8,7 @@ another run has read meanwhile is passed over.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +17,8 @@ from crmflow.core.model import Moment
 from crmflow.operations.absorb import Absorbed, absorb
 from crmflow.operations.collecting import paused_collection
 from crmflow.operations.engines.processes import Processes
-from crmflow.operations.harvest import Task, harvest_packed
+from crmflow.operations.harvest import Task, harvest_packed, rules_of
 from crmflow.operations.lookup import require_other_file
-from crmflow.operations.settling import rules_in_force
 from crmflow.sources import formats
 from crmflow.sources.batches import Batch, joined, unpack
 from crmflow.sources.logs import PIECE_SIZE, Log, open_log
@@ -29,8 +28,15 @@ from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
 from crmflow.store.logs import KnownLog
 
-PIECES_AT_ONCE = 8
-"""How many pieces of a log make a transaction."""
+PIECES_AT_ONCE = 6
+"""How many pieces of a log are taken in at once."""
+
+STRETCHES_A_TRANSACTION = 5
+"""How often that is done before it is committed: a store's page that changes each time is then written once.
+
+Others wait for the end of a transaction, so it is a few seconds long; of what comes through a pipe and may not come for
+a while, each stretch is one.
+"""
 
 MOST_UNKNOWN_TYPES = 1_000
 OTHER_TYPES = "(other types)"
@@ -122,7 +128,8 @@ class Manner(NamedTuple):
     piece_size: int = PIECE_SIZE
 
 
-_PLAINLY = Manner()
+PLAINLY = Manner()
+"""The manner of who says nothing about logs."""
 
 
 def manner(format_: str | None, assume_tz: str | None, workflow_key: str, *, from_start: bool) -> Manner:
@@ -138,7 +145,7 @@ class _Place(NamedTuple):
     line: int
 
 
-def ingest(store: Store, paths: Sequence[str], moment: Moment, watcher: Watcher, manner: Manner = _PLAINLY) -> Summary:
+def ingest(store: Store, paths: Sequence[str], moment: Moment, watcher: Watcher, manner: Manner = PLAINLY) -> Summary:
     """Read what is new in these logs, a transaction for about each `piece_size` bytes; returns what became of it.
 
     A source that can't be read is named in the summary's `faults` and does not stop the others. Raises `UsageError`
@@ -176,6 +183,7 @@ class _Ingest:
         self._seen: set[tuple[int, int]] = set()
         self._run: int | None = None
         self._readings: dict[str, tuple[int, ReadSource]] = {}
+        self._rules = rules_of(())
         self.summary = Summary()
 
     def read_file(self, path: str) -> None:
@@ -221,14 +229,13 @@ class _Ingest:
 
     def _read_from(self, log: Log, terms: Terms, place: _Place) -> _Place | None:
         """Read a log from a place on; returns where to go on instead, where another run has changed what that needs."""
-        read_before = 0
         definitions = workflows.contents(self._store)
-        for batch in self._stretches(log, terms, place, definitions):
-            if batch.incomplete:
-                self.summary.incomplete += 1
-                self._watcher.say(f"{log.path}: the last line is not complete; left for the next run")
-            if batch.end_offset == place.offset:
-                continue
+        self._rules = rules_of(definitions)
+        stretches = self._stretches(log, terms, place, definitions)
+        more = STRETCHES_A_TRANSACTION - 1 if log.has_identity else 0
+        read_before = 0
+        for first in stretches:
+            faults: list[SourceError] = []
             with self._store.change():
                 known = self._known(log, place)
                 if known is not None and not self._manner.from_start and known.length != place.offset:
@@ -236,20 +243,32 @@ class _Ingest:
                 place = place._replace(log=known.id if known else None)
                 if workflows.contents(self._store) != definitions:
                     return place
-                reading = self._reading(log, terms, known, place.offset)
-                self._take_in(log, known, reading, batch)
-            place = place._replace(offset=batch.end_offset, line=batch.end_line)
+                batches = chain([first], _until_fault(islice(stretches, more), faults))
+                del first  # only one batch is held at a time
+                for batch in batches:
+                    reading = self._reading(log, terms, known, place.offset)
+                    self._take_in(log, known, reading, batch)
+                    place = place._replace(offset=batch.end_offset, line=batch.end_line)
             self._watcher.read(log.bytes_read - read_before)
             read_before = log.bytes_read
+            if faults:
+                raise faults[0]
         return None
 
     def _stretches(self, log: Log, terms: Terms, place: _Place, definitions: tuple[str, ...]) -> Iterator[Batch]:
-        """Yield what the log says from a place on, for each transaction one batch."""
+        """Yield what the log says from a place on, many pieces as one batch; say where its end is not complete."""
         pieces = log.cut(terms.layout, place.offset, place.line, self._manner.piece_size)
         tasks = (Task(piece, terms, self._moment.now, definitions) for piece in pieces)
         packed = self._processes.map_in_order(harvest_packed, tasks)
+        offset = place.offset
         while batches := [unpack(each) for each in islice(packed, PIECES_AT_ONCE)]:
-            yield joined(batches)
+            batch = joined(batches)
+            if batch.incomplete:
+                self.summary.incomplete += 1
+                self._watcher.say(f"{log.path}: the last line is not complete; left for the next run")
+            if batch.end_offset > offset:
+                yield batch
+            offset = batch.end_offset
 
     def _known(self, log: Log, place: _Place) -> KnownLog | None:
         if place.log is None:
@@ -265,7 +284,7 @@ class _Ingest:
 
     def _take_in(self, log: Log, known: KnownLog | None, read: tuple[int, ReadSource], batch: Batch) -> None:
         reading, source = read
-        absorbed = absorb(self._store, Origin(self._number(), reading), rules_in_force(self._store), batch.events)
+        absorbed = absorb(self._store, Origin(self._number(), reading), self._rules, batch.events)
         logs.save_rejects(self._store, reading, batch.rejects)
         logs.extend_reading(self._store, reading, batch.end_offset, batch.lines)
         if known is not None and batch.end_offset > known.length:
@@ -298,3 +317,11 @@ class _Ingest:
             if terms.format != OURS and before is None:
                 self._watcher.say(f"{log.path}: read as {formats.FORMATS[terms.format].title}")
         return self._readings[log.path]
+
+
+def _until_fault(stretches: Iterator[Batch], faults: list[SourceError]) -> Iterator[Batch]:
+    """Pass on what can be read, so that it is kept; a fault that ends it is left in `faults`."""
+    try:
+        yield from stretches
+    except SourceError as fault:
+        faults.append(fault)

@@ -13,7 +13,7 @@ from crmflow.sources import formats
 from crmflow.sources.batches import pack, unpack_refs
 from crmflow.sources.logs import Piece, open_log
 from crmflow.sources.tables import Row, Table, read_rows
-from crmflow.sources.terms import Terms
+from crmflow.sources.terms import Options, Terms
 
 KEY_COLUMNS = ("key", "record")
 COLUMNS = ("workflow", "enrolled_at")
@@ -46,26 +46,28 @@ def _named_packed(task: _Task) -> bytes:
     return pack({Ref(event.record_type, event.name) for event in formats.decode(*task).events})
 
 
-def everybody(workflows: Iterable[Workflow], logs: Sequence[str], at: datetime, moment: Moment) -> Roster:
+def everybody(
+    workflows: Iterable[Workflow], logs: Sequence[str], at: datetime, moment: Moment, options: Options = formats.ANY
+) -> Roster:
     """Return a roster on which each record that the logs name is in every workflow of its type since `at`.
 
     Every name is a record of its own; an email is the same one however it is written. A log that can't be read names
     nobody.
     """
-    named = _distinct(_named_in(logs, moment.now))
+    named = _distinct(_named_in(logs, moment.now, options))
     entries = [
         Entry(each.workflow, ref, _email_in(ref), at) for each in workflows for ref in named if ref.type == each.type
     ]
     return Roster(entries, [])
 
 
-def _named_in(logs: Sequence[str], now: datetime) -> set[Ref]:
+def _named_in(logs: Sequence[str], now: datetime, options: Options) -> set[Ref]:
     found: set[Ref] = set()
     with Processes() as processes:
         for path in logs:
             try:
                 with open_log(path) as log:
-                    tasks = (_Task(piece, terms, now) for piece, terms in formats.pieces_of(log))
+                    tasks = (_Task(piece, terms, now) for piece, terms in formats.pieces_of(log, options))
                     for packed in processes.map_in_order(_named_packed, tasks):
                         found |= unpack_refs(packed)
             except SourceError:  # whoever reads the log for its events says why

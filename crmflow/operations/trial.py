@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from crmflow.core.model import RECORD_TYPES, Definition, Enrollment, Moment, RecordType, Ref
 from crmflow.core.triggers import Rules
-from crmflow.operations.ingest import Summary, Watcher, ingest
+from crmflow.operations.ingest import PLAINLY, Manner, Summary, Watcher, ingest
 from crmflow.operations.roster import Roster
 from crmflow.operations.settling import Claim, rules_in_force, settle_enrollments
 from crmflow.store import enrollments, logs, records, runs, trial, workflows
@@ -53,7 +53,14 @@ class Trial:
         self._run_count = 0
         self.start = stores.enter_context(trial.create(folder / "start.db"))
 
-    def run(self, definitions: Sequence[Definition], paths: Sequence[str], moment: Moment, watcher: Watcher) -> Tried:
+    def run(
+        self,
+        definitions: Sequence[Definition],
+        paths: Sequence[str],
+        moment: Moment,
+        watcher: Watcher,
+        manner: Manner = PLAINLY,
+    ) -> Tried:
         """Return what would be if these definitions had always been in force, and nothing but these logs been read."""
         self._run_count += 1
         store = self._stores.enter_context(trial.twin(self.start, self._folder / f"run-{self._run_count}.db"))
@@ -61,7 +68,7 @@ class Trial:
             run = runs.begin(store, COMMAND, moment)
             workflows.put(store, run, definitions, moment)
             _settle_by_hand(store, Origin(run), rules_in_force(store))
-        return Tried(store, ingest(store, paths, moment, watcher))
+        return Tried(store, ingest(store, paths, moment, watcher, manner))
 
 
 @contextmanager

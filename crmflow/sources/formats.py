@@ -19,7 +19,8 @@ from crmflow.sources.terms import OURS, Head, Options, Source, Terms, zone_named
 
 _LINES_LOOKED_AT = 20
 _WHITE = b" \t\r\n"
-_ANY = Options()
+ANY = Options()
+"""The options of who says nothing about logs."""
 _OPENINGS = (b"[", b"{", b"[{")
 """First lines of JSON that goes on over many lines."""
 
@@ -84,7 +85,7 @@ def terms_for(start: bytes, options: Options) -> Terms:
     return Terms(name, head.layout, _header(head.data), options.assume_tz, options.workflow_key)
 
 
-def pieces_of(log: Log, options: Options = _ANY) -> Iterator[tuple[Piece, Terms]]:
+def pieces_of(log: Log, options: Options = ANY) -> Iterator[tuple[Piece, Terms]]:
     """Yield a whole log in pieces, each with how it is read; raises `SourceError` where reading fails."""
     terms = terms_for(log.head, options)
     for piece in log.cut(terms.layout, 0, 1):

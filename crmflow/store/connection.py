@@ -30,7 +30,7 @@ _PRAGMAS = (
     "PRAGMA temp_store = MEMORY",
     "PRAGMA secure_delete = ON",
     "PRAGMA synchronous = FULL",
-    "PRAGMA cache_size = -65536",
+    "PRAGMA cache_size = -32768",
     "PRAGMA wal_autocheckpoint = 16384",
 )
 _BESIDE = ("-journal", "-wal", "-shm", ".lock")

@@ -83,7 +83,7 @@ _STANDS = "JOIN live.run AS its_run ON its_run.id = {}.run_id AND its_run.undone
 _RUN = "(SELECT max(id) FROM run)"
 """The trial's own run, which stands for all those that wrote what is taken over."""
 
-_TAKEN_OVER = (
+_COPIED = (
     f"""
     INSERT INTO record (id, type, key, email, added_at, run_id)
     SELECT id, type, key, email, added_at, {_RUN} FROM live.record
@@ -117,7 +117,7 @@ _TAKEN_OVER = (
     INSERT INTO hand_step
     SELECT enrollment_id, done.step, position, completed_at FROM live.step_completion AS done {_STANDS.format("done")}
     JOIN enrollment ON enrollment.id = enrollment_id
-    WHERE line IS NULL
+    WHERE reading_id IS NULL
     """,
     f"""
     INSERT INTO hand_update
@@ -143,7 +143,7 @@ def take_over(trial: Store, live: Store, workflows: Iterable[str]) -> None:
             " WHERE name IN (SELECT value FROM json_each(?))",
             [array(workflows)],
         )
-        for statement in _TAKEN_OVER:
+        for statement in _COPIED:
             trial.execute(statement)
         _take_addresses_back(trial)
 

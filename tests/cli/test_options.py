@@ -49,6 +49,7 @@ READS = [
     ("run", "list"),
     ("run", "show", "1"),
     ("report",),
+    ("backtest", "--workflow", "nurture.yaml", "-"),
 ]
 
 
@@ -115,7 +116,8 @@ def test_a_terminal_gets_a_table(crm: "Crm", terminal: Run) -> None:
 @pytest.mark.parametrize("command", [*CHANGES, *READS], ids=" ".join)
 def test_without_a_store_nothing_is_made_up(bare: "Crm", command: tuple[str, ...]) -> None:
     """Only `init` and `demo` make a store: everything else says that there is none and how to make one."""
-    bare.write("changed.yaml", "workflow: w\ntype: deal\n")
+    for name in ("changed.yaml", "nurture.yaml"):
+        bare.write(name, "workflow: w\ntype: deal\n")
     before = sorted(bare.directory.iterdir())
     said = bare.refused(*command)
     assert said == "error: there is no store: crm.db does not exist\nhint: make one with: crmflow --db crm.db init\n"

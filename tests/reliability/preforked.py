@@ -35,7 +35,8 @@ def import_everything() -> None:
 
 
 def become(request: dict[str, Any]) -> None:
-    """Turn this process into the run that was asked for."""
+    """Turn this process into the run that was asked for; one in the background would ignore an interruption."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(request["environment"])
     os.chdir(request["directory"])
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
