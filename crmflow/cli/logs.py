@@ -122,9 +122,9 @@ def convert(
     assume_tz: AssumeZoneOption = None,
     workflow_key: WorkflowKeyOption = "workflow",
 ) -> int | None:
-    """Write what logs of any format say as our own events, one a line.
+    """Write logs of any format out as our own events.
 
-    Nothing is read into the store: it is for looking, and needs none.
+    One event is a line. Nothing is read into the store: it is for looking, and needs none.
     """
     from crmflow.operations import convert as operation
 
