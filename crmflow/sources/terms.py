@@ -5,7 +5,6 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from re import fullmatch
 from typing import NamedTuple, Protocol
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -83,6 +82,8 @@ def zone_named(name: str) -> tzinfo:
     if offset := fullmatch(r"([+-])([01]\d|2[0-3]):([0-5]\d)", name):
         sign, hours, minutes = offset.groups()
         return timezone(int(f"{sign}1") * timedelta(hours=int(hours), minutes=int(minutes)))
+    from zoneinfo import ZoneInfo  # few logs need it
+
     try:
         return ZoneInfo(name)
     except (KeyError, OSError, ValueError) as error:

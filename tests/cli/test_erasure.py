@@ -19,7 +19,17 @@ disenrollment_triggers:
   - trigger: replied
 """
 AT = "2026-03-01T08:00:00Z"
-MARKS = ("qmarkkey", "qmarkold", "qmarknew", "qmarkfield", "qmarkvalue", "qmarknote", "qmarkevent", "qmarkbroken")
+MARKS = (
+    "qmarkkey",
+    "qmarkold",
+    "qmarknew",
+    "qmarkfield",
+    "qmarkvalue",
+    "qmarknote",
+    "qmarkevent",
+    "qmarkmail",
+    "qmarkbroken",
+)
 
 
 @pytest.fixture
@@ -31,6 +41,11 @@ def crm(tmp_path: Path, run: Run) -> Callable[..., CompletedProcess[str]]:
         {"id": "qmarkevent-1", "type": "replied", "time": "2026-03-02T08:00:00Z", "prospect": "qmarkold@acme.example"},
         {"id": "e-2", "type": "field_updated", "time": AT, "prospect": "qmarkkey", "field": "f", "value": "qmarkvalue"},
         {"id": "qmarkevent-3", "type": "hard_bounced", "time": "2026-03-02T09:00:00Z", "prospect": "qmarkkey"},
+    ]
+    mail = {"time": AT, "prospect": "qmarkkey", "message": "qmarkmail-1"}
+    log += [
+        {"type": "email_sent", "workflow": "welcome", **mail},
+        {"type": "link_clicked", **mail, "message": "qmarkmail-2"},
     ]
     broken = '{"type": "replied", "prospect": "QMARKOLD@acme.example", "qmarkbroken": \n'
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log) + broken)

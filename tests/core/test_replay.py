@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crmflow.core.model import Completion, Enrollment, Event, Exit, Step, Trigger, Workflow
-from crmflow.core.replay import Located, replay, replay_fields
+from crmflow.core.replay import Located, attributed, replay, replay_fields
 from crmflow.core.settlement import Decision, settle
 from crmflow.core.triggers import Rules
 from tests.operations.worlds import FIRST_VALUES, World, worlds
@@ -73,6 +73,18 @@ def test_an_event_ends_all_enrollments_in_which_it_falls() -> None:
     assert [each.exit for each in decisions] == [before.exit, *[_exit("replied", 3, "e-1")] * 2, None]
 
 
+def test_a_click_has_the_workflow_of_its_mail() -> None:
+    """Another event names it, before or after the click; a mail that is said to be of two is of both."""
+    click = _event("link_clicked", 10, "e-1", message="m-1")
+    delivered = _event("email_delivered", 11, "e-2", message="m-1", workflow="welcome")
+    assert _replayed(click, delivered).exit == _replayed(delivered, click).exit == _exit("link_clicked", 10, "e-1")
+    assert _replayed(click, _event("email_sent", 9, message="m-1", workflow="nurture"), delivered).exit
+    assert _replayed(click).exit is None
+    for other in ({"message": "m-2", "workflow": "welcome"}, {"workflow": "welcome"}, {"message": "m-1"}):
+        assert _replayed(click, _event("email_delivered", 11, **other)).exit is None
+    assert _replayed(click, _event("email_opened", 11, message="m-1", workflow="welcome")).exit is None
+
+
 def test_a_removed_workflow_ends_nobody() -> None:
     """An enrollment in a workflow that is no longer in force stays as it is."""
     [decision] = replay(Rules([]), [ANA], [_event("replied", 1)])
@@ -121,8 +133,8 @@ def test_order_and_repetition_make_no_difference(world: World, random: Random) -
 @settings(max_examples=60)
 @given(worlds())
 def test_the_earliest_of_what_each_event_does_alone_stands(world: World) -> None:
-    """No event needs another one: what all do together is the first of what each of them would do by itself."""
-    events, enrolled, rules = world.located, world.enrolled, Rules(world.workflows)
+    """What all do together is the first of what each would do by itself, once the workflows of mails are known."""
+    events, enrolled, rules = attributed(world.located), world.enrolled, Rules(world.workflows)
     alone = [[each.exit for each in replay(rules, enrolled, [event])] for event in events]
     together = [each.exit for each in replay(rules, enrolled, events)]
     for number, enrollment in enumerate(enrolled):

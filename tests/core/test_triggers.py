@@ -12,6 +12,7 @@ from msgspec import UNSET
 from crmflow.core.model import RECORD_TYPES, Completion, Event, RecordType, Scalar, Step, Trigger, Workflow
 from crmflow.core.triggers import (
     EVENT_RECORD_TYPES,
+    TELLING_WORKFLOW,
     TRIGGERS,
     WITHOUT_EFFECT_TYPES,
     Rules,
@@ -257,6 +258,39 @@ def test_a_click_is_wanted_wherever_clicks_are() -> None:
     assert rules.is_wanted(_event("link_clicked", workflow="another"))
     assert rules.is_wanted(_event("page_visited", url="acme.example/demo"))
     assert not rules.is_wanted(_event("page_visited", url="acme.example/"))
+
+
+def test_a_suspect_click_counts_only_where_a_trigger_says_so() -> None:
+    """Nothing else wants it; one that counts suspects takes clicks of people as well."""
+    click = _event("link_clicked", workflow="w")
+    suspect = msgspec.structs.replace(click, is_suspect=True)
+    strict, lenient = Trigger("link_clicked"), Trigger("link_clicked", suspect="count")
+    assert _ended_by(_rules("prospect", strict), suspect) is None
+    assert not _rules("prospect", strict).is_wanted(suspect)
+    assert _rules("prospect", strict).would_be_wanted(suspect)
+    assert not _rules("prospect").would_be_wanted(suspect)
+    for rules in (_rules("prospect", lenient), _rules("prospect", strict, lenient)):
+        assert rules.is_wanted(suspect)
+        assert _ended_by(rules, suspect) == _ended_by(rules, click) == "link_clicked"
+    visit = _event("page_visited", url="acme.example/demo")
+    assert not _rules("prospect", PRICING).is_wanted(msgspec.structs.replace(visit, is_suspect=True))
+
+
+def test_a_suspect_bounce_is_still_a_fact() -> None:
+    """It ends nothing, but what is known of the record changes."""
+    bounce = msgspec.structs.replace(_event("hard_bounced"), is_suspect=True)
+    rules = _rules("prospect", Trigger("hard_bounced"))
+    assert rules.is_wanted(bounce)
+    assert _ended_by(rules, bounce) is None
+
+
+def test_what_tells_the_workflow_of_a_mail_is_wanted() -> None:
+    """With both the mail and the workflow, whatever the triggers."""
+    for word in TELLING_WORKFLOW:
+        assert _rules("prospect").is_wanted(_event(word, workflow="w", message="m-1"))
+        assert not _rules("prospect").is_wanted(_event(word, workflow="w"))
+        assert not _rules("prospect").is_wanted(_event(word, message="m-1"))
+    assert not _rules("prospect").is_wanted(_event("email_opened", workflow="w", message="m-1"))
 
 
 def test_unset_is_no_value() -> None:

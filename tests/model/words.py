@@ -130,7 +130,8 @@ SELECTIONS = {
 _STANDARD = {"welcome": "prospect", "nurture": "prospect", "deals": "deal", "accounts": "organization"}
 _NAMES_AND_TYPES = [*_STANDARD.items(), ("nurture", "deal")]
 WORKFLOWS = st.sampled_from(list(_STANDARD))
-_PLAIN = ["link_clicked", "replied", "conversation_started", "hard_bounced"]
+_EASY = ["replied", "conversation_started", "hard_bounced", "unsubscribed", "spam_reported", "meeting_booked"]
+_PLAIN = ["link_clicked", *_EASY]
 _URLS = ["https://www.acme.example/pricing*", "acme.example/docs", "*/demo"]
 _UPDATED: list[Json] = [
     {"trigger": "field_updated"},
@@ -242,7 +243,7 @@ _STEP = st.fixed_dictionaries({"step": st.sampled_from(["intro", "middle", "foll
 _ANYBODY = st.one_of(*(st.fixed_dictionaries({kind: NAMES[kind]}) for kind in KEYS))
 _EVENTS = st.one_of(
     _joined(_typed("link_clicked"), _NAMED, _WORKFLOW),
-    _joined(_typed("replied", "conversation_started", "hard_bounced", "email_opened", "opened_twice"), _NAMED),
+    _joined(_typed(*_EASY, "email_opened", "opened_twice"), _NAMED),
     _joined(_typed("page_visited"), _NAMED, st.fixed_dictionaries({"url": st.sampled_from(_PAGES)})),
     _joined(_typed("deal_won", "deal_lost"), st.fixed_dictionaries({"deal": NAMES["deal"]})),
     _joined(_typed("step_completed"), _ANYBODY, _WORKFLOW, _STEP),

@@ -39,7 +39,8 @@ def triggers(draw: st.DrawFn, kind: RecordType) -> Trigger:
     if word == "field_updated":
         to = st.lists(st.sampled_from(VALUES), min_size=1, max_size=2).map(tuple)
         return Trigger(word, field=draw(st.sampled_from([None, "status", "amount"])), to=draw(st.none() | to))
-    return Trigger(word)
+    suspect = draw(st.sampled_from([None, "count"])) if word == "link_clicked" else None
+    return Trigger(word, suspect=suspect)
 
 
 @st.composite
@@ -68,6 +69,7 @@ def events(draw: st.DrawFn, workflow: Workflow) -> Event:
         field=trigger.field or draw(st.sampled_from(["status", "amount"])),
         value=draw(st.sampled_from([*(trigger.to or ()), *VALUES])),
         old=draw(st.sampled_from(olds)),
+        is_suspect=trigger.trigger == "link_clicked" and draw(st.booleans()),
     )
 
 
@@ -171,6 +173,13 @@ def _shadowed(kind: RecordType, *declared: Trigger) -> list[tuple[int, list[int]
 def test_a_second_one_is_shadowed() -> None:
     """A trigger that stands there twice decides once, by the first."""
     assert _shadowed("prospect", Trigger("replied"), Trigger("hard_bounced"), Trigger("replied")) == [(3, [1])]
+
+
+def test_clicks_are_shadowed_by_those_that_count_machines() -> None:
+    """A link_clicked that counts suspect clicks takes all; one that does not leaves some to it."""
+    strict, lenient = Trigger("link_clicked"), Trigger("link_clicked", suspect="count")
+    assert _shadowed("prospect", lenient, strict) == [(2, [1])]
+    assert _shadowed("prospect", strict, lenient) == []
 
 
 def test_pages_are_shadowed_by_patterns_that_mean_them_all() -> None:
