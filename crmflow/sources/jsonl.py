@@ -26,6 +26,7 @@ from crmflow.sources.objects import (
     read_scalar,
     read_text,
     shortened,
+    text_of,
 )
 from crmflow.sources.ordinary import Line, is_just_of_a_prospect, named, ordinary, time_of
 from crmflow.sources.terms import Head, Terms
@@ -115,7 +116,7 @@ def _understand(data: bytes, line: int, latest: datetime) -> Event | Passed:
         record_type=record_type,
         name=name,
         line=line,
-        id=read_name("id", keys["id"]) if "id" in keys else None,
+        id=text_of(keys, "id"),
         workflow=texts.get("workflow"),
         step=texts.get("step"),
         url=texts.get("url"),
@@ -188,7 +189,7 @@ def _understand_ordinary(found: Line, text: bytes, line: int, latest: datetime) 
         record_type=record_type,
         name=name,
         line=line,
-        id=str(found.id) if isinstance(found.id, int) else found.id,
+        id=str(found.id) if isinstance(found.id, int) else found.id or None,
         workflow=found.workflow,
         step=found.step,
         url=found.url,
