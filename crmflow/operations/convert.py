@@ -46,7 +46,7 @@ def convert(
                 if log.fault is not None:
                     yield Converted([], [f"{path}: {log.fault}"])
         except SourceError as error:
-            yield Converted([], [error.what if error.hint is None else f"{error.what} ({error.hint})"])
+            yield Converted([], [error.in_one_line()])
     if not is_any_read:
         raise CrmflowError("none of the logs could be read")
 

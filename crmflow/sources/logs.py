@@ -131,9 +131,11 @@ class Log:
             offset = piece.end_offset
             line += data.count(b"\n")
 
-    def cut(self, layout: Layout, offset: int, line: int, size: int = PIECE_SIZE) -> Iterator[Piece]:
+    def cut(
+        self, layout: Layout, offset: int, line: int, size: int = PIECE_SIZE, *, end: int | None = None
+    ) -> Iterator[Piece]:
         """Yield the log from the unpacked byte `offset` on, in pieces as its layout has them; raises `SourceError`."""
-        return self.pieces(offset, line, size) if layout == "lines" else self.whole(offset, line)
+        return self.pieces(offset, line, size, end) if layout == "lines" else self.whole(offset, line)
 
     def whole(self, offset: int, line: int) -> Iterator[Piece]:
         """Yield all from the unpacked byte `offset` on, which lies in line `line`, as one piece, if any.

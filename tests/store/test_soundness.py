@@ -66,3 +66,14 @@ def test_tables_without_their_history_are_damage(store: Store) -> None:
     _damage(path, "DELETE FROM _sqlite_migrations")
     with pytest.raises(CrmflowError, match="its tables are not those that were made"):
         open_store(path)
+
+
+def test_a_format_that_sqlite_does_not_know_is_damage(store: Store) -> None:
+    """SQLite has no error of its own for that."""
+    path = store.path
+    store.close()
+    data = bytearray(path.read_bytes())
+    data[44:48] = (9).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(CrmflowError, match="unsupported file format"):
+        open_store(path)
