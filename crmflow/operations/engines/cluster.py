@@ -9,6 +9,7 @@ import platform
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -22,12 +23,13 @@ from crmflow.operations.engines.cargo import Cargo
 if TYPE_CHECKING:
     from distributed import Future
 
-PATIENCE = 30.0
-"""For how many seconds a cluster may be without any worker."""
+MOST_LOSSES = 3
+"""How often all workers may be lost at once before the run is given up."""
 
 _AHEAD = 2
 _LOOK_EVERY = 1.0
 _NOTHING = "nothing was changed; the same command again starts anew"
+_LOST = "all workers of the cluster were lost, again and again"
 _Task = TypeVar("_Task")
 
 
@@ -42,11 +44,15 @@ VERSION = _Version(__version__, ".".join(platform.python_version_tuple()[:2]))
 
 
 class Cluster:
-    """The workers of a scheduler at an address or, without one, of this host; use it as a context manager."""
+    """The workers of a scheduler at an address or, without one, of this host; use it as a context manager.
 
-    def __init__(self, scheduler: str | None) -> None:
+    `patience` is for how many seconds a scheduler may not answer, or be without any worker.
+    """
+
+    def __init__(self, scheduler: str | None, *, patience: float = 30.0) -> None:
         """Connect to nothing yet."""
         self._scheduler = scheduler
+        self._patience = patience
         self._opened = ExitStack()
         self._client: Any = None
 
@@ -62,7 +68,7 @@ class Cluster:
                     n_workers=_processor_count(), threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL"
                 )
             )
-            self._client = self._opened.enter_context(Client(address, set_as_default=False, timeout=PATIENCE))
+            self._client = self._opened.enter_context(Client(address, set_as_default=False, timeout=self._patience))
         except (OSError, TimeoutError, ValueError) as error:
             self._opened.close()
             raise CrmflowError(f"no scheduler at {self._scheduler}: {error}", hint="is it running?") from error
@@ -80,14 +86,31 @@ class Cluster:
         `work` is given the path of a copy of the file. Raises what the work raises, and `CrmflowError` where the
         cluster fails.
         """
+        carried = _Carried(work, cargo.name, cargo.unfold)
+        rest, losses = iter(tasks), 0
         with _explained():
-            [content] = self._client.scatter([cargo.content()], broadcast=True, hash=False)
-            carried = _Carried(work, cargo.name, cargo.unfold)
-            rest = iter(tasks)
-            waiting = deque(self._submitted(carried, content, task) for task in islice(rest, self._most_waiting()))
+            content = self._shared(cargo)
+            waiting = deque(
+                (task, self._submitted(carried, content, task)) for task in islice(rest, self._most_waiting())
+            )
             while waiting:
-                yield self._result(waiting.popleft())
-                waiting.extend(self._submitted(carried, content, task) for task in islice(rest, 1))
+                try:
+                    yield self._result(waiting[0][1])
+                except CancelledError:  # every worker that had the file is lost
+                    losses += 1
+                    if losses == MOST_LOSSES:
+                        raise CrmflowError(f"{_LOST} (out of memory?)", hint=_NOTHING) from None
+                    content = self._shared(cargo)
+                    waiting = deque((task, self._submitted(carried, content, task)) for task, _ in waiting)
+                else:
+                    waiting.popleft()
+                    waiting.extend((task, self._submitted(carried, content, task)) for task in islice(rest, 1))
+
+    def _shared(self, cargo: Cargo) -> "Future[bytes]":
+        """Bring the file to all workers."""
+        content: Future[bytes]
+        [content] = self._client.scatter([cargo.content()], broadcast=True, hash=False)
+        return content
 
     def _submitted(self, carried: "_Carried", content: "Future[bytes]", task: object) -> "Future[bytes]":
         future: Future[bytes] = self._client.submit(done, carried, content, task, VERSION, pure=False)
@@ -105,7 +128,7 @@ class Cluster:
                 result: bytes = future.result(timeout=_LOOK_EVERY)
             except TimeoutError:
                 alone_since = None if self._client.nthreads() else alone_since or time.monotonic()
-                if alone_since is not None and time.monotonic() - alone_since > PATIENCE:
+                if alone_since is not None and time.monotonic() - alone_since > self._patience:
                     raise CrmflowError("the cluster has no worker any more", hint=_NOTHING) from None
             else:
                 return result
