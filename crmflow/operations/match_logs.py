@@ -4,6 +4,7 @@ Plain logs are cut into parts at ends of lines; an archive, and a log that means
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -17,7 +18,7 @@ from crmflow.sources.exits import Exits, Matched, MatchedLog, merged
 from crmflow.sources.logs import Log, open_log
 from crmflow.sources.readings import MIB
 from crmflow.sources.terms import OURS, Options
-from crmflow.store.snapshots import Snapshot, unfold
+from crmflow.store.snapshots import Snapshot, pieces, receive, received
 
 PART_SIZE = 32 * MIB
 MOST_REJECTS = 10_000
@@ -76,7 +77,7 @@ def match_logs(
                     watcher.say(f"{path}: read as {formats.FORMATS[plan.log.terms.format].title}")
         except SourceError as error:
             faults.append(error.in_one_line())
-    cargo = Cargo(snapshot.path, snapshot.header.digest, snapshot.content, unfold)
+    cargo = Cargo(snapshot.path, snapshot.header.digest, partial(pieces, snapshot.path), received, receive)
     results = engine.map_with_file(match_part, cargo, (part for plan in planned for part in plan.parts))
     logs = []
     for plan in planned:

@@ -9,7 +9,6 @@ Enrollments that ended are in it with the time of their exit, because an earlier
 
 import hashlib
 import sqlite3
-import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -22,6 +21,7 @@ from crmflow.store.files import placed
 from crmflow.store.runs import UNDONE
 
 FORMAT = 1
+_PIECE_SIZE = 16 * 1024 * 1024
 _APPLICATION_ID = 0x63726D73
 """`crms`, in the file's header."""
 
@@ -202,10 +202,6 @@ class Snapshot:
         )
         return [SnapshotLog(*row) for row in rows]
 
-    def content(self) -> bytes:
-        """Return the snapshot's bytes."""
-        return self.path.read_bytes()
-
     def counts(self) -> tuple[int, int]:
         """Return how many records and enrollments there are."""
         [(records, enrollments)] = self._rows("SELECT (SELECT count(*) FROM record), (SELECT count(*) FROM enrollment)")
@@ -246,14 +242,34 @@ def open_snapshot(path: Path, digest: str | None = None) -> Snapshot:
         raise
 
 
-def unfold(folder: Path, digest: str, content: bytes) -> Path:
-    """Return the path of a snapshot in a folder, made of these bytes if it is not there yet."""
-    path = folder / f"{digest.replace(':', '-')}.snapshot"
-    if not path.exists():
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as draft:
-            draft.write(content)
-        Path(draft.name).replace(path)
-    return path
+def pieces(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a snapshot, up to 16 MiB at a time."""
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_SIZE):
+            yield piece
+
+
+def received(folder: Path, digest: str) -> Path | None:
+    """Return the path of the snapshot of this digest in a folder that has received all of it, else None."""
+    path = _place_in(folder, digest)
+    return path if path.exists() else None
+
+
+def receive(folder: Path, digest: str, offset: int, piece: bytes) -> None:
+    """Add a piece of a snapshot to what a folder has of it; an empty one says that this was all."""
+    path = _place_in(folder, digest)
+    draft = path.with_name(f"{path.name}.part")
+    if not piece:
+        draft.replace(path)
+        return
+    with draft.open("r+b" if draft.exists() else "w+b") as file:
+        file.seek(offset)
+        file.truncate()
+        file.write(piece)
+
+
+def _place_in(folder: Path, digest: str) -> Path:
+    return folder / f"{digest.replace(':', '-')}.snapshot"
 
 
 def digest_of(path: Path) -> str:

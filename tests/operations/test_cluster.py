@@ -17,7 +17,7 @@ import crmflow
 from crmflow.core.errors import CrmflowError, SourceError
 from crmflow.operations.engines.cargo import Cargo
 from crmflow.operations.engines.cluster import Cluster
-from crmflow.store.snapshots import unfold
+from crmflow.store.snapshots import receive, received
 from tests.operations import errands
 
 HOUSE = Path(crmflow.__file__).parents[1]
@@ -35,7 +35,7 @@ def cargo(tmp_path: Path) -> Cargo:
     """A file that every task needs."""
     path = tmp_path / "file"
     path.write_bytes(b"held:")
-    return Cargo(path, f"sha256:{tmp_path.name}", path.read_bytes, unfold)
+    return Cargo(path, f"sha256:{tmp_path.name}", lambda: iter([b"he", b"ld:"]), received, receive)
 
 
 def test_results_come_in_the_order_of_the_tasks(own: Cluster, cargo: Cargo) -> None:

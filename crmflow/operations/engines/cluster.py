@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
@@ -21,15 +21,15 @@ from crmflow.core.errors import CrmflowError, UsageError
 from crmflow.operations.engines.cargo import Cargo
 
 if TYPE_CHECKING:
-    from distributed import Future
+    from distributed import Future, Worker
 
 MOST_LOSSES = 3
-"""How often all workers may be lost at once before the run is given up."""
+"""How often workers may be lost, with nothing done in between, before the run is given up."""
 
 _AHEAD = 2
 _LOOK_EVERY = 1.0
 _NOTHING = "nothing was changed; the same command again starts anew"
-_LOST = "all workers of the cluster were lost, again and again"
+_LOST = "workers of the cluster were lost, again and again"
 _Task = TypeVar("_Task")
 
 
@@ -65,13 +65,17 @@ class Cluster:
         try:
             address: object = self._scheduler or self._opened.enter_context(
                 LocalCluster(
-                    n_workers=_processor_count(), threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL"
+                    n_workers=_processor_count(),
+                    threads_per_worker=1,
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs="CRITICAL",
                 )
             )
             self._client = self._opened.enter_context(Client(address, set_as_default=False, timeout=self._patience))
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, RuntimeError, TimeoutError, ValueError) as error:
             self._opened.close()
-            raise CrmflowError(f"no scheduler at {self._scheduler}: {error}", hint="is it running?") from error
+            where = f"scheduler at {self._scheduler}" if self._scheduler else "cluster on this host"
+            raise CrmflowError(f"no {where}: {error}", hint="is it running?") from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -86,34 +90,41 @@ class Cluster:
         `work` is given the path of a copy of the file. Raises what the work raises, and `CrmflowError` where the
         cluster fails.
         """
-        carried = _Carried(work, cargo.name, cargo.unfold)
         rest, losses = iter(tasks), 0
         with _explained():
-            content = self._shared(cargo)
-            waiting = deque(
-                (task, self._submitted(carried, content, task)) for task in islice(rest, self._most_waiting())
-            )
+            self._share(cargo)
+            waiting = deque((task, self._submitted(work, cargo, task)) for task in islice(rest, self._most_waiting()))
             while waiting:
                 try:
                     yield self._result(waiting[0][1])
-                except CancelledError:  # every worker that had the file is lost
+                except (CancelledError, _NoFileError):  # workers are lost, and there are new ones
                     losses += 1
                     if losses == MOST_LOSSES:
                         raise CrmflowError(f"{_LOST} (out of memory?)", hint=_NOTHING) from None
-                    content = self._shared(cargo)
-                    waiting = deque((task, self._submitted(carried, content, task)) for task, _ in waiting)
+                    self._share(cargo)
+                    waiting = deque((task, self._submitted(work, cargo, task)) for task, _ in waiting)
                 else:
+                    losses = 0
                     waiting.popleft()
-                    waiting.extend((task, self._submitted(carried, content, task)) for task in islice(rest, 1))
+                    waiting.extend((task, self._submitted(work, cargo, task)) for task in islice(rest, 1))
 
-    def _shared(self, cargo: Cargo) -> "Future[bytes]":
-        """Bring the file to all workers."""
-        content: Future[bytes]
-        [content] = self._client.scatter([cargo.content()], broadcast=True, hash=False)
-        return content
+    def _share(self, cargo: Cargo) -> None:
+        """Bring the file to all workers that don't have it, a piece at a time: no worker holds all of it in memory."""
+        self._client.wait_for_workers(1, timeout=self._patience)
+        have = self._client.run(_has, cargo)
+        lacking = [worker for worker, has in have.items() if not has]
+        offset = 0
+        for piece in chain(cargo.pieces() if lacking else (), [b""] if lacking else ()):
+            [held] = self._client.scatter([piece], broadcast=True, workers=lacking, hash=False)
+            each = [
+                self._client.submit(_take, cargo, offset, held, workers=[worker], allow_other_workers=False, pure=False)
+                for worker in lacking
+            ]
+            self._client.gather(each)
+            offset += len(piece)
 
-    def _submitted(self, carried: "_Carried", content: "Future[bytes]", task: object) -> "Future[bytes]":
-        future: Future[bytes] = self._client.submit(done, carried, content, task, VERSION, pure=False)
+    def _submitted(self, work: Callable[[str, _Task], bytes], cargo: Cargo, task: _Task) -> "Future[bytes]":
+        future: Future[bytes] = self._client.submit(done, work, cargo, task, VERSION, pure=False)
         return future
 
     def _most_waiting(self) -> int:
@@ -147,26 +158,39 @@ class _explained:  # noqa: N801 - reads as what it is, a context
             raise CrmflowError(f"the cluster failed: {reason}", hint=_NOTHING) from error
 
 
-class _Carried(NamedTuple):
-    """What is done with every task: the work, and what makes the file that it needs on a worker."""
-
-    work: Callable[[str, Any], bytes]
-    name: str
-    unfold: Callable[[Path, str, bytes], Path]
+class _NoFileError(Exception):
+    """A worker that came later has no file yet."""
 
 
-def done(carried: _Carried, content: bytes, task: object, version: _Version) -> bytes:
-    """Do a task on a worker; raises `CrmflowError` on one of another version."""
+def _folder() -> Path:
     from distributed import get_worker
 
+    return Path(get_worker().local_directory)
+
+
+def _has(cargo: Cargo, dask_worker: "Worker") -> bool:
+    return cargo.received(Path(dask_worker.local_directory), cargo.name) is not None
+
+
+def _take(cargo: Cargo, offset: int, piece: bytes) -> None:
+    cargo.receive(_folder(), cargo.name, offset, piece)
+
+
+def done(work: Callable[[str, Any], bytes], cargo: Cargo, task: object, version: _Version) -> bytes:
+    """Do a task on a worker.
+
+    Raises `CrmflowError` on one of another version, and `_NoFileError` on one that came after the file.
+    """
     if version != VERSION:
         raise CrmflowError(
             f"a worker has crmflow {VERSION.crmflow} on Python {VERSION.python},"
             f" this is crmflow {version.crmflow} on Python {version.python}",
             hint="install the same versions everywhere",
         )
-    path = carried.unfold(Path(get_worker().local_directory), carried.name, content)
-    return carried.work(str(path), task)
+    path = cargo.received(_folder(), cargo.name)
+    if path is None:
+        raise _NoFileError
+    return work(str(path), task)
 
 
 def _processor_count() -> int:
