@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from crmflow.operations.ingest import Summary
 
 Engine = Literal["local", "dask"]
+WORTH_A_CLUSTER = 1 << 30
+"""So many bytes of logs take one host half a minute: the least that a snapshot and a start of workers pay for."""
 
 app = group()
 rejects_app = group("rejects", "Rejects: the lines of logs that were not understood.")
@@ -138,7 +140,10 @@ def _spread(
 
     output = session.output
     how = manner(choice, session.moment)
-    with session.open() as store, Cluster(scheduler) as cluster, output.progress("matching", total_bytes(files)) as bar:
+    size = total_bytes(files)
+    if size is not None and size < WORTH_A_CLUSTER:
+        output.say(f"{size} bytes are read sooner without a cluster")
+    with session.open() as store, Cluster(scheduler) as cluster, output.progress("matching", size) as bar:
         exits, faults = spread(store, files, how, cluster, Watcher(bar.advance, output.say))
     limit, is_approved = braked_by
     with session.changing() as store, braked(store, limit, is_approved=is_approved):

@@ -20,7 +20,7 @@ from crmflow.cli.session import (
 )
 
 app = group()
-snapshot_app = group("snapshot", "Snapshots: what matching needs of the store, for other hosts.")
+snapshot_app = group("snapshot", "Snapshots: what matching needs of the store.")
 
 PlaceArgument = Annotated[str, typer.Argument(metavar="FILE", parser=given, help="Where the snapshot goes.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")]
@@ -70,9 +70,9 @@ def match(
     assume_tz: AssumeZoneOption = None,
     workflow_key: WorkflowKeyOption = "workflow",
 ) -> int | None:
-    """Match logs against a snapshot, on any host, without the store.
+    """Match logs against a snapshot, on any host.
 
-    Any part of the logs, any number of times. crmflow apply takes the result in.
+    It needs no store: any logs, any number of times. crmflow apply takes the result in.
     """
     from crmflow.core.errors import CrmflowError
     from crmflow.operations.match_files import match_files
