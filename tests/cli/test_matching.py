@@ -202,6 +202,20 @@ def test_a_cluster_over_objects_is_an_ingest(crm: "Crm", object_store: "ObjectSt
     assert changed == urls[0]
 
 
+def test_an_object_is_read_again_for_what_is_taken_back(
+    crm: "Crm", object_store: "ObjectStore", reading: dict[str, str]
+) -> None:
+    """A retraction finds the next event that would have ended the enrollment; an object that is gone is said."""
+    events = [{**EVENTS[0], "id": "e-1"}, {**EVENTS[0], "id": "e-2", "time": "2026-03-04T00:00:00Z"}]
+    lines = "".join(json.dumps(event) + "\n" for event in events).encode()
+    url = object_store.put(f"{crm.directory.name}/again.jsonl", lines)
+    crm("ingest", url, env=reading)
+    crm("retract", "e-1", "--because", "an out-of-office", env=reading)
+    assert crm.left() == {"p-1": ("2026-03-04T00:00:00Z", "replied")}
+    object_store.put(f"{crm.directory.name}/again.jsonl", lines.upper())
+    assert "another log lies in its place" in crm("retract", "e-2", "--because", "x", status=3, env=reading).stderr
+
+
 def test_the_brake_stops_a_cluster_s_exits(crm: "Crm") -> None:
     """Nothing is changed."""
     log = crm.log("events.jsonl", *EVENTS)
