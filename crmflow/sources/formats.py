@@ -43,6 +43,42 @@ def _ses() -> Source:
     return ses.SOURCE
 
 
+def _mailgun() -> Source:
+    from crmflow.sources import mailgun
+
+    return mailgun.SOURCE
+
+
+def _postmark() -> Source:
+    from crmflow.sources import postmark
+
+    return postmark.SOURCE
+
+
+def _resend() -> Source:
+    from crmflow.sources import resend
+
+    return resend.SOURCE
+
+
+def _brevo() -> Source:
+    from crmflow.sources import brevo
+
+    return brevo.SOURCE
+
+
+def _sparkpost() -> Source:
+    from crmflow.sources import sparkpost
+
+    return sparkpost.SOURCE
+
+
+def _mandrill() -> Source:
+    from crmflow.sources import mandrill
+
+    return mandrill.SOURCE
+
+
 class Format(NamedTuple):
     """A format: what `--format` calls it, what it is called to people, and what loads its source."""
 
@@ -57,6 +93,12 @@ FORMATS: dict[str, Format] = {
         Format(OURS, "our own events", _crmflow),
         Format("sendgrid", "SendGrid, Event Webhook", _sendgrid),
         Format("ses", "Amazon SES, event publishing and notifications", _ses),
+        Format("mailgun", "Mailgun, webhooks and Events API", _mailgun),
+        Format("postmark", "Postmark, webhooks and Bounces API", _postmark),
+        Format("resend", "Resend, webhooks", _resend),
+        Format("brevo", "Brevo, webhooks", _brevo),
+        Format("sparkpost", "SparkPost, webhooks", _sparkpost),
+        Format("mandrill", "Mandrill, webhooks", _mandrill),
     )
 }
 """Every format by its name, in the order in which they are asked whether they recognise a log."""

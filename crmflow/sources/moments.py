@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from email.utils import parsedate_to_datetime
 
 from crmflow.core.times import TimeError, parse_time
 from crmflow.sources.objects import LineError, shortened
@@ -56,6 +57,18 @@ def iso(value: object, zone: tzinfo | None = None) -> datetime:
         return _not_too_early(naive.astimezone(UTC), value)
     except (TimeError, OverflowError) as error:
         raise _no_time(value) from error
+
+
+def rfc5322(text: str) -> datetime:
+    """Return the moment, in UTC, that a mail's header names (`Tue, 03 Mar 2026 10:00:00 +0100`); `-0000` is UTC.
+
+    Raises `LineError`.
+    """
+    try:
+        at = parsedate_to_datetime(text)
+        return _not_too_early(at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC), text)
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
+        raise _no_time(text) from error
 
 
 def _number(value: object) -> float:
