@@ -24,6 +24,7 @@ from crmflow.cli.session import (
 if TYPE_CHECKING:
     from crmflow.operations.apply import Applied
     from crmflow.operations.ingest import Summary
+    from crmflow.operations.log_options import Options
 
 Engine = Literal["local", "dask"]
 WORTH_A_CLUSTER = 1 << 30
@@ -64,6 +65,16 @@ WorkflowKeyOption = Annotated[
         help="Under which name mail providers give the workflow back, of what was sent along; workflow if left out.",
     ),
 ]
+WonStageOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--won-stage", metavar="ID", parser=given, help="A stage of a CRM in which a deal is won; repeatable."
+    ),
+]
+LostStageOption = Annotated[
+    list[str] | None,
+    typer.Option("--lost-stage", metavar="ID", parser=given, help="A stage in which a deal is lost; repeatable."),
+]
 FormatsOption = Annotated[
     bool, typer.Option("--formats", is_eager=True, callback=_show_formats, help="List the formats and exit.")
 ]
@@ -98,6 +109,8 @@ def ingest(
     _formats: FormatsOption = False,
     assume_tz: AssumeZoneOption = None,
     workflow_key: WorkflowKeyOption = "workflow",
+    won_stage: WonStageOption = None,
+    lost_stage: LostStageOption = None,
     from_start: FromStartOption = False,
     engine: EngineOption = "local",
     scheduler: SchedulerOption = None,
@@ -109,10 +122,12 @@ def ingest(
     A log is known by its content, not its name: what was read is not read again.
     """
     from crmflow.operations import ingest as operation
+    from crmflow.operations.log_options import log_options
 
+    options = log_options(format_, assume_tz, workflow_key, won_stage or (), lost_stage or ())
     if engine == "dask":
-        return _spread(session, files, (format_, assume_tz, workflow_key), scheduler, braked_by=(max_exits, approve))
-    manner = operation.manner(format_, assume_tz, workflow_key, from_start=from_start)
+        return _spread(session, files, options, scheduler, braked_by=(max_exits, approve))
+    manner = operation.Manner(options, from_start)
     output = session.output
     with (
         session.changing() as store,
@@ -127,7 +142,7 @@ def ingest(
 def _spread(
     session: Session,
     files: list[str],
-    choice: tuple[str | None, str | None, str],
+    options: "Options",
     scheduler: str | None,
     *,
     braked_by: tuple[str | None, bool],
@@ -135,11 +150,11 @@ def _spread(
     """Read logs with the help of a cluster."""
     from crmflow.operations.apply import apply
     from crmflow.operations.engines.cluster import Cluster
-    from crmflow.operations.match_logs import Watcher, manner
+    from crmflow.operations.match_logs import Manner, Watcher
     from crmflow.operations.spread import spread
 
     output = session.output
-    how = manner(choice, session.moment)
+    how = Manner(options, session.moment)
     size = total_bytes(files)
     if size is not None and size < WORTH_A_CLUSTER:
         output.say(f"{size} bytes are read sooner without a cluster")
@@ -190,18 +205,21 @@ def convert(
     format_: FormatOption = None,
     assume_tz: AssumeZoneOption = None,
     workflow_key: WorkflowKeyOption = "workflow",
+    won_stage: WonStageOption = None,
+    lost_stage: LostStageOption = None,
 ) -> int | None:
     """Print what logs of any format say as our own events.
 
     One event a line. Nothing is read into the store: it is for looking, and needs none.
     """
     from crmflow.operations import convert as operation
+    from crmflow.operations.log_options import log_options
 
     output = session.output
-    choice = (format_, assume_tz, workflow_key)
+    options = log_options(format_, assume_tz, workflow_key, won_stage or (), lost_stage or ())
     document = []
     has_faults = False
-    for found in operation.convert(files, choice, session.moment, output.say):
+    for found in operation.convert(files, options, session.moment, output.say):
         for fault in found.faults:
             has_faults = True
             output.warn(fault)

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from crmflow.cli.logs import AssumeZoneOption, FormatOption, WorkflowKeyOption, told_applied
+from crmflow.cli.logs import (
+    AssumeZoneOption,
+    FormatOption,
+    LostStageOption,
+    WonStageOption,
+    WorkflowKeyOption,
+    told_applied,
+)
 from crmflow.cli.session import (
     PARTLY_DONE,
     ApproveOption,
@@ -69,17 +76,21 @@ def match(
     format_: FormatOption = None,
     assume_tz: AssumeZoneOption = None,
     workflow_key: WorkflowKeyOption = "workflow",
+    won_stage: WonStageOption = None,
+    lost_stage: LostStageOption = None,
 ) -> int | None:
     """Match logs against a snapshot, on any host.
 
     It needs no store: any logs, any number of times. crmflow apply takes the result in.
     """
     from crmflow.core.errors import CrmflowError
+    from crmflow.operations.log_options import log_options
     from crmflow.operations.match_files import match_files
-    from crmflow.operations.match_logs import Watcher, manner
+    from crmflow.operations.match_logs import Manner, Watcher
 
     output = session.output
-    how = manner((format_, assume_tz, workflow_key), session.moment, max_rejects)
+    options = log_options(format_, assume_tz, workflow_key, won_stage or (), lost_stage or ())
+    how = Manner(options, session.moment, most_rejects=max_rejects)
     with output.progress("matching", total_bytes(logs)) as progress:
         watcher = Watcher(progress.advance, output.say)
         written = match_files(Path(snapshot), logs, Path(out), how, watcher)

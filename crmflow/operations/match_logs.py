@@ -44,11 +44,6 @@ class Manner(NamedTuple):
     most_rejects: int = MOST_REJECTS
 
 
-def manner(choice: tuple[str | None, str | None, str], moment: Moment, most_rejects: int = MOST_REJECTS) -> Manner:
-    """Return how logs are to be matched; `choice` is what `formats.chosen` takes, and raises."""
-    return Manner(formats.chosen(*choice), moment, most_rejects=most_rejects)
-
-
 class Watcher(NamedTuple):
     """Whom a matching tells what happens: how many more bytes are done, and sentences for the user."""
 

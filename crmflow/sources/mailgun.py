@@ -10,7 +10,7 @@ from crmflow.core.model import Event
 from crmflow.sources.bodies import JsonSource, Told, unknown
 from crmflow.sources.mail import address, bounce, message_id, workflow_in
 from crmflow.sources.moments import epoch
-from crmflow.sources.objects import Body, object_of, required_text, text_of
+from crmflow.sources.objects import Body, object_of, required_text, text_of, word_of
 from crmflow.sources.suspicion import is_machine, user_agent
 from crmflow.sources.terms import Terms
 
@@ -46,7 +46,7 @@ def knows(body: Body) -> bool:
     """Tell whether a body is a webhook or an event of Mailgun's."""
     if isinstance(body.get("event-data"), dict):
         return True
-    return body.get("event") in {*EVENTS, *NO_EVENTS} and body.keys() >= _OF_ALL and bool(_OF_MOST & body.keys())
+    return word_of(body, "event") in {*EVENTS, *NO_EVENTS} and body.keys() >= _OF_ALL and bool(_OF_MOST & body.keys())
 
 
 def tell(body: Body, terms: Terms) -> Iterator[Told]:

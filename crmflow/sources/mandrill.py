@@ -12,7 +12,7 @@ from crmflow.sources.bodies import JsonSource, Told, unknown
 from crmflow.sources.letters import kind_of
 from crmflow.sources.mail import address, bounce, headers_in, message_id, workflow_in
 from crmflow.sources.moments import epoch
-from crmflow.sources.objects import Body, Element, LineError, object_of, read_elements, required_text, text_of
+from crmflow.sources.objects import Body, Element, LineError, object_of, read_elements, required_text, text_of, word_of
 from crmflow.sources.suspicion import is_machine, user_agent
 from crmflow.sources.terms import Head, Terms
 
@@ -39,7 +39,7 @@ def knows(body: Body) -> bool:
     """Tell whether a body is of Mandrill."""
     if isinstance(body.get("msg"), dict) and {"event", "ts"} <= body.keys():
         return True
-    return body.get("type") in _SYNC and "action" in body
+    return word_of(body, "type") in _SYNC and "action" in body
 
 
 def tell(body: Body, terms: Terms) -> Iterator[Told]:

@@ -10,7 +10,7 @@ from crmflow.core.model import Event
 from crmflow.sources.bodies import JsonSource, Told, unknown
 from crmflow.sources.mail import address, bounce, message_id, workflow_in
 from crmflow.sources.moments import epoch
-from crmflow.sources.objects import Body, required_text, text_of
+from crmflow.sources.objects import Body, required_text, text_of, word_of
 from crmflow.sources.suspicion import is_machine, user_agent
 from crmflow.sources.terms import Terms
 
@@ -56,7 +56,7 @@ def knows(body: Body) -> bool:
     """Tell whether a body is an event of SendGrid's."""
     if _OF_ONE_KIND & body.keys():
         return True
-    return body.get("event") in {*EVENTS, *NO_EVENTS} and {"email", "timestamp"} <= body.keys()
+    return word_of(body, "event") in {*EVENTS, *NO_EVENTS} and {"email", "timestamp"} <= body.keys()
 
 
 def tell(body: Body, terms: Terms) -> Iterator[Told]:
