@@ -51,6 +51,12 @@ def _matching() -> Commands:
     return (matching.snapshot_app, matching.app)
 
 
+def _tracking() -> Commands:
+    from crmflow.cli import tracking
+
+    return (tracking.app,)
+
+
 def _explain() -> Commands:
     from crmflow.cli import explain
 
@@ -88,6 +94,7 @@ MODULES: Mapping[Callable[[], Commands], frozenset[str]] = {
     _enrollments: frozenset({"enroll", "bulk-enroll", "disenroll", "bulk-disenroll", "enrollment", "due", "advance"}),
     _logs: frozenset({"ingest", "convert", "rejects"}),
     _matching: frozenset({"snapshot", "match", "apply"}),
+    _tracking: frozenset({"tracking"}),
     _explain: frozenset({"explain"}),
     _runs: frozenset({"run"}),
     _taking_back: frozenset({"undo", "retract"}),
