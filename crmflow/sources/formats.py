@@ -43,6 +43,12 @@ def _ses() -> Source:
     return ses.SOURCE
 
 
+def _mailgun() -> Source:
+    from crmflow.sources import mailgun
+
+    return mailgun.SOURCE
+
+
 class Format(NamedTuple):
     """A format: what `--format` calls it, what it is called to people, and what loads its source."""
 
@@ -57,6 +63,7 @@ FORMATS: dict[str, Format] = {
         Format(OURS, "our own events", _crmflow),
         Format("sendgrid", "SendGrid, Event Webhook", _sendgrid),
         Format("ses", "Amazon SES, event publishing and notifications", _ses),
+        Format("mailgun", "Mailgun, webhooks, Events API and routes", _mailgun),
     )
 }
 """Every format by its name, in the order in which they are asked whether they recognise a log."""

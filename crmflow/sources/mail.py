@@ -6,6 +6,9 @@ from crmflow.sources.objects import LineError, read_name, shortened
 from crmflow.sources.terms import Terms
 
 _BRACKETED = re.compile(r"<([^<>]*)>\s*$")
+_TEMPORARY = re.compile(r"(?<![\d.])4\.[0-7]\.\d{1,3}(?!\.?\d)|(?:^|smtp;)\s*4[0-5]\d(?!\d)", re.ASCII | re.IGNORECASE)
+"""An enhanced status code of class 4 anywhere (RFC 3463), or a reply of that class (RFC 5321) to begin with."""
+
 _NAMED = re.compile(r"\s*([^:=]+?)\s*[:=]\s*(.+?)\s*", re.DOTALL)
 
 
@@ -24,6 +27,11 @@ def address(text: str) -> str:
 def message_id(text: str | None) -> str | None:
     """Return a Message-ID without angle brackets and spaces; None for an empty one."""
     return "".join(text.split()).strip("<>") or None if text else None
+
+
+def is_temporary(*said: str | None) -> bool:
+    """Tell whether what a mail server said names a failure that may pass: no bounce is for good then."""
+    return any(each and _TEMPORARY.search(each) for each in said)
 
 
 def workflow_in(terms: Terms, *carriers: object) -> str | None:
