@@ -49,6 +49,12 @@ def _mailgun() -> Source:
     return mailgun.SOURCE
 
 
+def _postmark() -> Source:
+    from crmflow.sources import postmark
+
+    return postmark.SOURCE
+
+
 class Format(NamedTuple):
     """A format: what `--format` calls it, what it is called to people, and what loads its source."""
 
@@ -64,6 +70,7 @@ FORMATS: dict[str, Format] = {
         Format("sendgrid", "SendGrid, Event Webhook", _sendgrid),
         Format("ses", "Amazon SES, event publishing and notifications", _ses),
         Format("mailgun", "Mailgun, webhooks, Events API and routes", _mailgun),
+        Format("postmark", "Postmark, webhooks, Bounces API and inbound mail", _postmark),
     )
 }
 """Every format by its name, in the order in which they are asked whether they recognise a log."""
