@@ -55,6 +55,12 @@ def _postmark() -> Source:
     return postmark.SOURCE
 
 
+def _resend() -> Source:
+    from crmflow.sources import resend
+
+    return resend.SOURCE
+
+
 class Format(NamedTuple):
     """A format: what `--format` calls it, what it is called to people, and what loads its source."""
 
@@ -71,6 +77,7 @@ FORMATS: dict[str, Format] = {
         Format("ses", "Amazon SES, event publishing and notifications", _ses),
         Format("mailgun", "Mailgun, webhooks, Events API and routes", _mailgun),
         Format("postmark", "Postmark, webhooks, Bounces API and inbound mail", _postmark),
+        Format("resend", "Resend, webhooks", _resend),
     )
 }
 """Every format by its name, in the order in which they are asked whether they recognise a log."""
