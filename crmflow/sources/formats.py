@@ -61,6 +61,12 @@ def _resend() -> Source:
     return resend.SOURCE
 
 
+def _brevo() -> Source:
+    from crmflow.sources import brevo
+
+    return brevo.SOURCE
+
+
 class Format(NamedTuple):
     """A format: what `--format` calls it, what it is called to people, and what loads its source."""
 
@@ -78,6 +84,7 @@ FORMATS: dict[str, Format] = {
         Format("mailgun", "Mailgun, webhooks, Events API and routes", _mailgun),
         Format("postmark", "Postmark, webhooks, Bounces API and inbound mail", _postmark),
         Format("resend", "Resend, webhooks", _resend),
+        Format("brevo", "Brevo, webhooks and inbound mail", _brevo),
     )
 }
 """Every format by its name, in the order in which they are asked whether they recognise a log."""

@@ -144,7 +144,7 @@ def _received(data: Body, at: datetime) -> Iterator[Event]:
     """Yield what a mail is that came in."""
     subject = text_of(data, "subject")
     headers = ({"subject": subject} if subject else {}) | headers_in(data.get("headers"))
-    is_answer = has_token(*texts_of(data, "to"), *texts_of(data, "received_for"))
+    is_answer = has_token(*(texts_of(data, "received_for") or texts_of(data, "to")))
     return came_in(headers, required_text(data, "from"), at, text_of(data, "email_id"), is_answer=is_answer)
 
 
