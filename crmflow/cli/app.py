@@ -45,6 +45,12 @@ def _logs() -> Commands:
     return (logs.app, logs.rejects_app)
 
 
+def _matching() -> Commands:
+    from crmflow.cli import matching
+
+    return (matching.snapshot_app, matching.app)
+
+
 def _explain() -> Commands:
     from crmflow.cli import explain
 
@@ -81,6 +87,7 @@ MODULES: Mapping[Callable[[], Commands], frozenset[str]] = {
     _records: frozenset({"record"}),
     _enrollments: frozenset({"enroll", "bulk-enroll", "disenroll", "bulk-disenroll", "enrollment", "due", "advance"}),
     _logs: frozenset({"ingest", "convert", "rejects"}),
+    _matching: frozenset({"snapshot", "match", "apply"}),
     _explain: frozenset({"explain"}),
     _runs: frozenset({"run"}),
     _taking_back: frozenset({"undo", "retract"}),

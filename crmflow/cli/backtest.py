@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crmflow.cli.logs import AssumeZoneOption, FormatOption, WorkflowKeyOption
+from crmflow.cli.logs import AssumeZoneOption, FormatOption, LostStageOption, WonStageOption, WorkflowKeyOption
 from crmflow.cli.session import PARTLY_DONE, Session, given, group, reads, time_given, total_bytes
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def backtest(
     format_: FormatOption = None,
     assume_tz: AssumeZoneOption = None,
     workflow_key: WorkflowKeyOption = "workflow",
+    won_stage: WonStageOption = None,
+    lost_stage: LostStageOption = None,
 ) -> int | None:
     """Show what workflow files would have done with logs.
 
@@ -80,11 +82,12 @@ def backtest(
     """
     from crmflow.cli import backtest_figures as figures
     from crmflow.operations import backtest as operation
-    from crmflow.operations import ingest
     from crmflow.operations.backtest_findings import as_json
+    from crmflow.operations.ingest import Manner
+    from crmflow.operations.log_options import log_options
 
-    manner = ingest.manner(format_, assume_tz, workflow_key, from_start=False)
-    question = operation.ask(tried, against or [], logs, manner)
+    options = log_options(format_, assume_tz, workflow_key, won_stage or (), lost_stage or ())
+    question = operation.ask(tried, against or [], logs, Manner(options))
     _refuse_two_sources(session, everybody_at, table)
     watch = _watch(session, logs)
     if everybody_at is not None:

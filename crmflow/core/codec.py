@@ -1,7 +1,9 @@
-"""How a workflow is written down as one line of JSON, and read back: what the store keeps and what a digest is made of.
+"""How workflows and values are written down as one line of JSON, and read back: what the store keeps of them.
 
 The line is canonical: keys in the order of `crmflow.core.model`, no spaces, durations as ISO 8601.
 """
+
+from typing import Any
 
 import msgspec
 
@@ -19,3 +21,17 @@ def encode(workflow: Workflow) -> str:
 def decode(text: str) -> Workflow:
     """Return the workflow that `encode` wrote; raises `msgspec.DecodeError` for any other text."""
     return _decoder.decode(text)
+
+
+def encode_value(value: object) -> str:
+    """Return a value, or an object of them, as one line of JSON; equal values give equal text."""
+    return _value_encoder.encode(value).decode()
+
+
+def decode_value(text: str) -> Any:  # noqa: ANN401 - any JSON there is
+    """Return the value that `encode_value` wrote; raises `msgspec.DecodeError` for what is no JSON."""
+    return _value_decoder.decode(text)
+
+
+_value_encoder = msgspec.json.Encoder()
+_value_decoder = msgspec.json.Decoder()

@@ -35,6 +35,10 @@ class CrmflowError(Exception):
         self.what = what
         self.hint = hint
 
+    def in_one_line(self) -> str:
+        """Return the sentence with the hint in brackets, for where it is one of several."""
+        return self.what if self.hint is None else f"{self.what} ({self.hint})"
+
 
 class UsageError(CrmflowError):
     """The command was called wrongly (exit status 2)."""

@@ -108,8 +108,9 @@ class Definition(msgspec.Struct, frozen=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One unchangeable fact about one record, from line `line` (from 1) of its source; None where it has no source.
 
-    `value` and `old` are UNSET where the event does not say them. `message` names the mail that it is about, as its
-    sender names it in all events about that mail. An event `is_suspect` where likely a machine caused it.
+    An `id` is None where there is none, never empty. `value` and `old` are UNSET where the event does not say them.
+    `message` names the mail that it is about, as its sender names it in all events about that mail. An event
+    `is_suspect` where likely a machine caused it.
     """
 
     type: str

@@ -3,10 +3,10 @@
 It is the truth: easy to read, slow, and without a store. Every faster way must give what it gives.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from crmflow.core.codec import encode_value
 from crmflow.core.model import Enrollment, Event, Scalar
 from crmflow.core.settlement import Decision, decide
 from crmflow.core.triggers import Rules, field_change, lacks_workflow, of_workflows, tells_workflow
@@ -53,7 +53,7 @@ def replay_fields(first: Mapping[tuple[int, str], Scalar], events: Iterable[Loca
         if change is None:
             continue
         field, value = change
-        stamp = (event.at, event.id or "", json.dumps(value, ensure_ascii=False))
+        stamp = (event.at, event.id or "", encode_value(value))
         if (record, field) not in latest or stamp > latest[record, field]:
             latest[record, field] = stamp
             values[record, field] = value

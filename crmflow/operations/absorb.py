@@ -69,8 +69,11 @@ def settle_by_hand(store: Store, origin: Origin, rules: Rules, located: Sequence
     return settle_events(store, origin, rules, located)
 
 
-def _parts(events: Iterable[Event]) -> Iterator[list[Event]]:
-    events = list(events)
+def _parts(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
+    """Yield events in parts, none of which gives a prospect an email that a later one of it goes by."""
+    if not any(_new_email(each) for each in events if each.field == EMAIL_FIELD):
+        yield events
+        return
     names = {event.name.casefold() for event in events if event.record_type == "prospect"}
     part: list[Event] = []
     for event in events:

@@ -12,7 +12,7 @@ from crmflow.core.times import shown
 from crmflow.sources import formats as known
 from crmflow.sources.batches import Batch
 from crmflow.sources.logs import open_log
-from crmflow.sources.terms import OURS
+from crmflow.sources.terms import OURS, Options
 
 Json = dict[str, Any]
 
@@ -24,15 +24,12 @@ class Converted(NamedTuple):
     faults: list[str]
 
 
-def convert(
-    paths: Sequence[str], choice: tuple[str | None, str | None, str], moment: Moment, say: Callable[[str], None]
-) -> Iterator[Converted]:
-    """Yield what these logs say, piece by piece; `choice` is what `formats.chosen` takes.
+def convert(paths: Sequence[str], options: Options, moment: Moment, say: Callable[[str], None]) -> Iterator[Converted]:
+    """Yield what these logs say, piece by piece.
 
-    A log that can't be read, or not to its end, is among the faults. Raises `UsageError` for a directory, a format or a
-    zone that there is not, and at the end `CrmflowError` where none of the logs could be read.
+    A log that can't be read, or not to its end, is among the faults. Raises `UsageError` for a directory,
+    and at the end `CrmflowError` where none of the logs could be read.
     """
-    options = known.chosen(*choice)
     is_any_read = False
     for path in paths:
         try:
@@ -46,7 +43,7 @@ def convert(
                 if log.fault is not None:
                     yield Converted([], [f"{path}: {log.fault}"])
         except SourceError as error:
-            yield Converted([], [error.what if error.hint is None else f"{error.what} ({error.hint})"])
+            yield Converted([], [error.in_one_line()])
     if not is_any_read:
         raise CrmflowError("none of the logs could be read")
 

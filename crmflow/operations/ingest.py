@@ -132,11 +132,6 @@ PLAINLY = Manner()
 """The manner of who says nothing about logs."""
 
 
-def manner(format_: str | None, assume_tz: str | None, workflow_key: str, *, from_start: bool) -> Manner:
-    """Return how logs are to be read; raises `UsageError` for a format or a zone that there is not."""
-    return Manner(formats.chosen(format_, assume_tz, workflow_key), from_start)
-
-
 class _Place(NamedTuple):
     """Where the reading of a log goes on; `log` is the store's number, None for what can't be known again."""
 

@@ -17,7 +17,7 @@ from crmflow.core.triggers import Rules
 from crmflow.operations.engines.processes import Processes
 from crmflow.sources.inputs import STANDARD_INPUT
 from crmflow.sources.logs import Layout, Log, Piece, open_log
-from crmflow.sources.rotation import is_file, whereabouts
+from crmflow.sources.rotation import can_be_read_again, whereabouts
 from crmflow.sources.searching import Found, Search, is_quick, names_to_find, search, search_packed, unpack
 from crmflow.sources.terms import Terms, pack_terms, unpack_terms
 from crmflow.store import faults, logs, records, runs
@@ -119,7 +119,7 @@ class _Recall:
         try:
             with self._shelf.taken_from(known) as log:
                 if log is None:
-                    self._lose(readings, known.path, _OTHER if is_file(known.path) else _NOTHING)
+                    self._lose(readings, known.path, _OTHER if can_be_read_again(known.path) else _NOTHING)
                     return
                 end = 0
                 for segment, piece in _cut(log, terms.layout, segments):
@@ -187,7 +187,8 @@ class Shelf:
         Closing one of them would take SQLite's locks away.
         """
         if path not in self._first_lines:
-            self._first_lines[path] = None if self._store.owns(path) or not is_file(path) else _read_first_line(path)
+            is_out_of_reach = self._store.owns(path) or not can_be_read_again(path)
+            self._first_lines[path] = None if is_out_of_reach else _read_first_line(path)
         return self._first_lines[path]
 
 

@@ -13,7 +13,8 @@ from datetime import datetime, tzinfo
 
 from crmflow.core.model import Event
 from crmflow.sources.bodies import JsonSource, Told, unknown
-from crmflow.sources.mail import address, is_temporary, message_id, workflow_in
+from crmflow.sources.letters import came_in, has_token, headers_in, written_at
+from crmflow.sources.mail import address, bounce, message_id, workflow_in
 from crmflow.sources.moments import epoch, iso
 from crmflow.sources.objects import (
     Body,
@@ -26,8 +27,7 @@ from crmflow.sources.objects import (
     text_of,
     texts_of,
 )
-from crmflow.sources.received import came_in, has_token, headers_in, written_at
-from crmflow.sources.suspicion import is_machine
+from crmflow.sources.suspicion import is_machine, user_agent
 from crmflow.sources.terms import Terms
 
 EVENTS: dict[str, str] = {
@@ -82,8 +82,9 @@ def tell(body: Body, terms: Terms) -> Iterator[Told]:
     if word not in EVENTS:
         yield unknown(word)
         return
-    is_soft = EVENTS[word] == "hard_bounced" and is_temporary(text_of(body, "reason"))
-    kind = "soft_bounced" if is_soft else EVENTS[word]
+    kind = EVENTS[word]
+    if kind == "hard_bounced":
+        kind = bounce(text_of(body, "reason"), is_hard=True)
     is_click = kind == "link_clicked"
     yield Event(
         type=kind,
@@ -93,7 +94,7 @@ def tell(body: Body, terms: Terms) -> Iterator[Told]:
         workflow=workflow_in(terms, *(_marks(body.get(key)) for key in ("X-Mailin-custom", "tags", "tag"))),
         url=text_of(body, "link") or text_of(body, "URL") if is_click else None,
         message=_message(body),
-        is_suspect=is_click and is_machine(text_of(body, "user_agent")),
+        is_suspect=is_click and is_machine(user_agent(body, "user_agent")),
     )
 
 

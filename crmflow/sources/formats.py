@@ -67,6 +67,60 @@ def _brevo() -> Source:
     return brevo.SOURCE
 
 
+def _sparkpost() -> Source:
+    from crmflow.sources import sparkpost
+
+    return sparkpost.SOURCE
+
+
+def _mandrill() -> Source:
+    from crmflow.sources import mandrill
+
+    return mandrill.SOURCE
+
+
+def _calendly() -> Source:
+    from crmflow.sources import calendly
+
+    return calendly.SOURCE
+
+
+def _segment() -> Source:
+    from crmflow.sources import segment
+
+    return segment.SOURCE
+
+
+def _cloudevents() -> Source:
+    from crmflow.sources import cloudevents
+
+    return cloudevents.SOURCE
+
+
+def _pipedrive() -> Source:
+    from crmflow.sources import pipedrive
+
+    return pipedrive.SOURCE
+
+
+def _hubspot() -> Source:
+    from crmflow.sources import hubspot
+
+    return hubspot.SOURCE
+
+
+def _close() -> Source:
+    from crmflow.sources import close
+
+    return close.SOURCE
+
+
+def _salesforce() -> Source:
+    from crmflow.sources import salesforce
+
+    return salesforce.SOURCE
+
+
 class Format(NamedTuple):
     """A format: what `--format` calls it, what it is called to people, and what loads its source."""
 
@@ -85,6 +139,15 @@ FORMATS: dict[str, Format] = {
         Format("postmark", "Postmark, webhooks, Bounces API and inbound mail", _postmark),
         Format("resend", "Resend, webhooks", _resend),
         Format("brevo", "Brevo, webhooks and inbound mail", _brevo),
+        Format("sparkpost", "SparkPost, webhooks", _sparkpost),
+        Format("mandrill", "Mandrill, webhooks", _mandrill),
+        Format("calendly", "Calendly, webhooks", _calendly),
+        Format("segment", "Segment and RudderStack, calls", _segment),
+        Format("cloudevents", "CloudEvents of our own words", _cloudevents),
+        Format("pipedrive", "Pipedrive, webhooks of versions 1 and 2", _pipedrive),
+        Format("hubspot", "HubSpot, webhooks", _hubspot),
+        Format("close", "Close, webhooks", _close),
+        Format("salesforce", "Salesforce, Change Data Capture", _salesforce),
     )
 }
 """Every format by its name, in the order in which they are asked whether they recognise a log."""
@@ -97,20 +160,20 @@ def source(name: str) -> Source:
     return FORMATS[name].load()
 
 
-def chosen(format_: str | None, assume_tz: str | None, workflow_key: str) -> Options:
-    """Return what the user says about logs; raises `UsageError` for a format or a zone that there is not."""
-    if format_ is not None:
-        source(format_)
-    if assume_tz is not None:
-        zone_named(assume_tz)
-    return Options(format_, assume_tz, workflow_key)
+def require_known(options: Options) -> None:
+    """Raise `UsageError` where the user names a format or a zone that there is not."""
+    if options.format is not None:
+        source(options.format)
+    if options.assume_tz is not None:
+        zone_named(options.assume_tz)
 
 
 def terms_for(start: bytes, options: Options) -> Terms:
     """Return how a log is to be read that begins like this; where nothing recognises it, as our own events."""
     head = look(start)
     name = options.format or next((each.name for each in FORMATS.values() if each.load().recognises(head)), OURS)
-    return Terms(name, head.layout, _header(head.data), options.assume_tz, options.workflow_key)
+    said = (options.assume_tz, options.workflow_key, options.won_stages, options.lost_stages)
+    return Terms(name, head.layout, _header(head.data), *said)
 
 
 def pieces_of(log: Log, options: Options = ANY) -> Iterator[tuple[Piece, Terms]]:

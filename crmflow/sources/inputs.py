@@ -1,4 +1,4 @@
-"""Opening what the user named: a file, a pipe or standard input, never a directory or a device.
+"""Opening what the user named: a file, an object behind a URL, a pipe or standard input, no directory and no device.
 
 Everything is read through `Source`, a raw reader that fills what it is asked for, so that a pipe that delivers byte by
 byte reads like a file. A regular file ends where it ended when it was opened: a run is finite though the log grows.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from crmflow.core.errors import SourceError, UsageError
+from crmflow.sources.remote import RemoteObject, is_url, open_object
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -52,19 +53,24 @@ class Source(io.RawIOBase):
 
 
 class Input:
-    """Something opened for reading: a regular file, of `size` bytes at opening, or a stream (None), read only once."""
+    """Something opened for reading: what can be read again, of `size` bytes at opening, or a stream (None).
 
-    def __init__(self, path: str, file: BinaryIO, status: os.stat_result | None) -> None:
-        """Take the path as the user gave it, what was opened for it and, except for standard input, its status."""
-        is_file = status is not None and stat.S_ISREG(status.st_mode)
+    A regular file has a `file_id` (device and inode). An object behind a URL has an `identity` that changes with its
+    content.
+    """
+
+    def __init__(self, path: str, *, size: int | None = None, file_id: tuple[int, int] | None = None) -> None:
+        """Take the path as the user gave it, and what is known of what was opened for it."""
         self.path = path
-        self.file_id = (status.st_dev, status.st_ino) if status and is_file else None
-        self.size = status.st_size if status and is_file else None
-        self._file = file
+        self.size = size
+        self.file_id = file_id
+        self.identity: str | None = None
 
-    def source(self) -> Source:
-        """Return the bytes from the start on; those of a stream are there only once."""
-        return _Stream(self) if self.size is None else _Span(self, self.size)
+    def source(self, end: int | None = None) -> Source:
+        """Return the bytes from the start on, up to `end` if it is given; those of a stream are there only once."""
+        if self.size is None:
+            return _Stream(self)
+        return _Span(self, self.size if end is None else min(self.size, end))
 
     def present_source(self) -> Source:
         """Return the bytes of a regular file up to the end that it has now, having grown since it was opened."""
@@ -72,14 +78,39 @@ class Input:
 
     def read(self, size: int, offset: int | None = None) -> bytes:
         """Return up to `size` bytes at `offset`, without it the next ones; raises `SourceError`."""
+        raise NotImplementedError
+
+
+class _File(Input):
+    """A regular file, a pipe or standard input."""
+
+    def __init__(self, path: str, file: BinaryIO, status: os.stat_result | None) -> None:
+        is_file = status is not None and stat.S_ISREG(status.st_mode)
+        size = status.st_size if status and is_file else None
+        super().__init__(path, size=size, file_id=(status.st_dev, status.st_ino) if status and is_file else None)
+        self._file = file
+
+    def read(self, size: int, offset: int | None = None) -> bytes:
         try:
             return self._file.read(size) if offset is None else os.pread(self._file.fileno(), size, offset)
         except OSError as error:
             raise _unreadable(self.path, error) from error
 
 
+class _Object(Input):
+    """An object behind a URL."""
+
+    def __init__(self, opened: RemoteObject) -> None:
+        super().__init__(opened.url, size=None if opened.identity is None else opened.size)
+        self.identity = opened.identity
+        self._object = opened
+
+    def read(self, size: int, offset: int | None = None) -> bytes:
+        return self._object.read(size, offset)
+
+
 class _Span(Source):
-    """A regular file up to a place in it, or to its end where that comes first."""
+    """What can be read again up to a place in it, or to its end where that comes first."""
 
     def __init__(self, opened: Input, end: int) -> None:
         self._input = opened
@@ -98,7 +129,7 @@ class _Span(Source):
 
 
 class _Stream(Source):
-    """A pipe or standard input."""
+    """What can be read only once."""
 
     def __init__(self, opened: Input) -> None:
         self._input = opened
@@ -109,18 +140,22 @@ class _Stream(Source):
 
 @contextmanager
 def open_input(path: str) -> Iterator[Input]:
-    """Open a file, a pipe or, for `-`, standard input.
+    """Open a file, an object behind a URL, a pipe or, for `-`, standard input.
 
     Raises `UsageError` for a directory and `SourceError` for what is a device, does not exist or can't be read.
     """
     if path == STANDARD_INPUT:
-        yield Input(path, _standard_input(), None)
+        yield _File(path, _standard_input(), None)
+        return
+    if is_url(path):
+        with open_object(path) as found:
+            yield _Object(found)
         return
     with ExitStack() as stack:
         try:
             _refuse_what_is_no_file(path)
             file = stack.enter_context(Path(path).open("rb", buffering=0))
-            opened = Input(path, file, os.fstat(file.fileno()))
+            opened = _File(path, file, os.fstat(file.fileno()))
         except OSError as error:
             raise _unreadable(path, error) from error
         yield opened

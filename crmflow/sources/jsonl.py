@@ -26,6 +26,8 @@ from crmflow.sources.objects import (
     read_scalar,
     read_text,
     shortened,
+    text_of,
+    word_of,
 )
 from crmflow.sources.ordinary import Line, is_just_of_a_prospect, named, ordinary, time_of
 from crmflow.sources.terms import Head, Terms
@@ -98,7 +100,11 @@ def _line_reader(now: datetime) -> Understand:
 
 def _understand(data: bytes, line: int, latest: datetime) -> Event | Passed:
     """Return what a line says; raises `LineError` with the reason why it can't be understood."""
-    keys = read_object(data)
+    return understand_object(read_object(data), line=line, latest=latest)
+
+
+def understand_object(keys: Body, *, line: int | None = None, latest: datetime | None = None) -> Event | Passed:
+    """Return what an object of ours says, of line `line`; raises `LineError`, also for an event after `latest`."""
     keys = {key: value for key, value in keys.items() if value is not None or key in _VALUE_KEYS}
     kind = _required(keys, "type", read_text, "event")
     if kind not in EVENT_RECORD_TYPES:
@@ -115,7 +121,7 @@ def _understand(data: bytes, line: int, latest: datetime) -> Event | Passed:
         record_type=record_type,
         name=name,
         line=line,
-        id=read_name("id", keys["id"]) if "id" in keys else None,
+        id=text_of(keys, "id"),
         workflow=texts.get("workflow"),
         step=texts.get("step"),
         url=texts.get("url"),
@@ -159,12 +165,12 @@ def _record(keys: dict[str, Any], kind: str) -> tuple[RecordType, str]:
     return record_type, _required(keys, record_type, read_name, kind)
 
 
-def _time(text: str, latest: datetime) -> datetime:
+def _time(text: str, latest: datetime | None) -> datetime:
     try:
         at = parse_time(text)
     except TimeError as error:
         raise LineError(shortened(error.what)) from error
-    if at > latest:
+    if latest is not None and at > latest:
         raise LineError(f"time more than a day in the future: {shortened(repr(text))}")
     return at
 
@@ -188,7 +194,7 @@ def _understand_ordinary(found: Line, text: bytes, line: int, latest: datetime) 
         record_type=record_type,
         name=name,
         line=line,
-        id=str(found.id) if isinstance(found.id, int) else found.id,
+        id=str(found.id) if isinstance(found.id, int) else found.id or None,
         workflow=found.workflow,
         step=found.step,
         url=found.url,
@@ -204,8 +210,9 @@ class _OurSource:
     """Our own events: one on a line, or a file of them."""
 
     def recognises(self, head: Head) -> bool:
-        """Tell whether the first object says what happened in our words, and when."""
-        return head.body is not None and "time" in head.body and head.body.get("type") in OUR_WORDS
+        """Tell whether the first object says what happened in our words, and when, and is no CloudEvent."""
+        body = head.body
+        return body is not None and "time" in body and word_of(body, "type") in OUR_WORDS and "specversion" not in body
 
     def decode(self, piece: Piece, terms: Terms, now: datetime, interest: Interest) -> Batch:
         """Return what a piece says."""

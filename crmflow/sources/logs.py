@@ -1,7 +1,8 @@
 """Opening a log, knowing it again, and cutting it into pieces of whole lines.
 
 A log is known by its content: the fingerprint of its first `length` bytes, counted after unpacking, stays the same when
-the log is appended to, renamed, moved or compressed. The name plays no part in it.
+the log is appended to, renamed, moved or compressed. The name plays no part in it. An object behind a URL is known by
+what its server tells of it instead: it changes as a whole.
 
 Lines end at a line feed and nowhere else. Memory is bounded by the size of a piece, whatever the length of a line.
 """
@@ -19,6 +20,7 @@ import msgspec
 from crmflow.core.errors import SourceError
 from crmflow.sources.inputs import STANDARD_INPUT, UTF16_BOMS, Input, open_input
 from crmflow.sources.readings import MIB, Prefix, Reading
+from crmflow.sources.remote import is_url
 
 PIECE_SIZE = 2 * MIB
 MOST_LINES = 100_000
@@ -60,25 +62,33 @@ class Piece(msgspec.Struct, frozen=True):
 class Log:
     """An open log: `path` as the user gave it, `absolute_path`, its beginning (`head`), and what makes it known again.
 
-    A regular file `has_identity`: a `file_id` (device and inode), a `first_line` (SHA-256, hex, of its first line
-    without the newline, of 64 KiB at most; None for an empty log) and fingerprints. A stream has none of them.
-    `total_bytes` is the size as stored, None for a stream.
+    What can be read again `has_identity`: a `first_line` (SHA-256, hex, of its first line without the newline, of 64
+    KiB at most, or what an object is known by; None for an empty log) and fingerprints; a regular file has a `file_id`
+    (device and inode), too. A stream has none of them. `total_bytes` is the size as stored, None for a stream.
     """
 
     def __init__(self, opened: Input) -> None:
         """Look at the beginning; raises `SourceError` where that already shows that it is no log."""
         self.path = opened.path
-        self.absolute_path = STANDARD_INPUT if opened.path == STANDARD_INPUT else str(Path(opened.path).absolute())
+        self.absolute_path = _absolute(opened.path)
         self.file_id = opened.file_id
-        self.has_identity = opened.file_id is not None
+        self.has_identity = opened.size is not None
         self.total_bytes = opened.size
         self._input = opened
         self._reading = Reading(opened.source())
         self._prefix: Prefix | None = None
         self.head = self._reading.peek()
         _refuse_what_is_no_log(self.path, self.head)
+        self.first_line = self._name() if self.head and self.has_identity else None
+
+    @property
+    def is_packed(self) -> bool:
+        """Tell whether the log is an archive: no part of it can be read by itself."""
+        return self._reading.is_packed
+
+    def _name(self) -> str:
         line = self.head.partition(b"\n")[0]
-        self.first_line = hashlib.sha256(line).hexdigest() if self.head and self.has_identity else None
+        return self._input.identity or hashlib.sha256(line).hexdigest()
 
     @property
     def bytes_read(self) -> int:
@@ -93,22 +103,27 @@ class Log:
     def fingerprint(self, length: int) -> str | None:
         """Return a digest (hex) of the first `length` unpacked bytes; None where there are fewer, or for a stream.
 
+        That of an object is always what it is known by.
+
         It costs little for a plain file, an unpacking for an archive; asked again for a greater length it goes on from
         where it was. What was appended since the opening counts: another run may have read that already.
         """
         if not self.has_identity:
             return None
+        if self._input.identity is not None:
+            return self._input.identity
         if self._prefix is None or not self._prefix.can_reach(length):
             self._prefix = Prefix(Reading(self._input.present_source()))
         return self._prefix.digest(length)
 
-    def pieces(self, offset: int, line: int, size: int = PIECE_SIZE) -> Iterator[Piece]:
+    def pieces(self, offset: int, line: int, size: int = PIECE_SIZE, end: int | None = None) -> Iterator[Piece]:
         """Yield the log from the unpacked byte `offset` on, which lies in line `line`, in pieces of about `size` bytes.
 
-        A regular file is read up to the size that it had at opening, a stream once. At a fault of an archive the lines
-        that are whole are delivered and the pieces end. Raises `SourceError` where reading fails.
+        A regular file is read up to the size that it had at opening, or to `end` where that is given and it is no
+        archive; a stream once. At a fault of an archive the lines that are whole are delivered and the pieces end.
+        Raises `SourceError` where reading fails.
         """
-        self._reading = reading = self._new_reading()
+        self._reading = reading = self._new_reading(end)
         reading.pass_over(offset)
         for (data, oversized), is_last in _with_last(_without_broken_line(reading, _runs(reading.reader, size))):
             piece = Piece(data, offset, line, is_last, oversized)
@@ -116,9 +131,11 @@ class Log:
             offset = piece.end_offset
             line += data.count(b"\n")
 
-    def cut(self, layout: Layout, offset: int, line: int, size: int = PIECE_SIZE) -> Iterator[Piece]:
+    def cut(
+        self, layout: Layout, offset: int, line: int, size: int = PIECE_SIZE, *, end: int | None = None
+    ) -> Iterator[Piece]:
         """Yield the log from the unpacked byte `offset` on, in pieces as its layout has them; raises `SourceError`."""
-        return self.pieces(offset, line, size) if layout == "lines" else self.whole(offset, line)
+        return self.pieces(offset, line, size, end) if layout == "lines" else self.whole(offset, line)
 
     def whole(self, offset: int, line: int) -> Iterator[Piece]:
         """Yield all from the unpacked byte `offset` on, which lies in line `line`, as one piece, if any.
@@ -136,9 +153,22 @@ class Log:
         if data:
             yield Piece(data, offset, line, is_last=True)
 
-    def _new_reading(self) -> Reading:
+    def line_start(self, offset: int) -> int:
+        """Return where the first line begins at or after a byte of a plain log, or the log's end."""
+        if offset == 0:
+            return 0
+        place = offset - 1
+        reader = Reading(self._input.source()).reader
+        reader.seek(place)
+        while found := reader.readline(MAX_LINE_BYTES):
+            place += len(found)
+            if found.endswith(b"\n"):
+                break
+        return place
+
+    def _new_reading(self, end: int | None = None) -> Reading:
         """Return a reading from the start; a stream has only its one."""
-        return Reading(self._input.source()) if self.has_identity else self._reading
+        return Reading(self._input.source(end)) if self.has_identity else self._reading
 
 
 @contextmanager
@@ -150,6 +180,10 @@ def open_log(path: str) -> Iterator[Log]:
     """
     with open_input(path) as source:
         yield Log(source)
+
+
+def _absolute(path: str) -> str:
+    return path if path == STANDARD_INPUT or is_url(path) else str(Path(path).absolute())
 
 
 def _refuse_what_is_no_log(path: str, head: bytes) -> None:

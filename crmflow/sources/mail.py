@@ -24,14 +24,15 @@ def address(text: str) -> str:
     return bare
 
 
+def bounce(*said: str | None, is_hard: bool) -> str:
+    """Return the type of a bounce: hard if it is called so, unless something that was said names a status 4.x.x."""
+    is_temporary = any(each and _TEMPORARY.search(each) for each in said)
+    return "hard_bounced" if is_hard and not is_temporary else "soft_bounced"
+
+
 def message_id(text: str | None) -> str | None:
     """Return a Message-ID without angle brackets and spaces; None for an empty one."""
     return "".join(text.split()).strip("<>") or None if text else None
-
-
-def is_temporary(*said: str | None) -> bool:
-    """Tell whether what a mail server said names a failure that may pass: no bounce is for good then."""
-    return any(each and _TEMPORARY.search(each) for each in said)
 
 
 def workflow_in(terms: Terms, *carriers: object) -> str | None:

@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl
 
 from crmflow.core.model import Event
 from crmflow.sources.bodies import JsonSource, Told, unknown
-from crmflow.sources.mail import address, is_temporary, message_id, workflow_in
+from crmflow.sources.letters import Headers, came_in, has_token, headers_in, written_at
+from crmflow.sources.mail import address, bounce, message_id, workflow_in
 from crmflow.sources.moments import epoch
 from crmflow.sources.objects import (
     Body,
@@ -25,8 +26,7 @@ from crmflow.sources.objects import (
     required_text,
     text_of,
 )
-from crmflow.sources.received import Headers, came_in, has_token, headers_in, written_at
-from crmflow.sources.suspicion import is_machine
+from crmflow.sources.suspicion import is_machine, user_agent
 from crmflow.sources.terms import Head, Terms
 
 EVENTS: dict[str, str] = {
@@ -107,8 +107,9 @@ def _failure(said: Body) -> str:
     status = object_of(said, "delivery-status")
     kind = _FAILED.get(text_of(said, "reason") or "") if text_of(said, "severity") == "permanent" else None
     answers = [text_of(status, key) for key in ("enhanced-code", "code", "message")]
-    is_soft = text_of(status, "bounce-type") == "soft" or is_temporary(*answers)
-    return "soft_bounced" if kind is None or (kind == "hard_bounced" and is_soft) else kind
+    if kind == "hard_bounced":
+        return bounce(*answers, is_hard=text_of(status, "bounce-type") != "soft")
+    return kind or "soft_bounced"
 
 
 def _recipients(said: Body) -> list[str]:
@@ -123,7 +124,7 @@ def _headers(said: Body) -> Body:
 
 
 def _is_machine(client: Body) -> bool:
-    return text_of(client, "bot") is not None or is_machine(text_of(client, "user-agent"))
+    return text_of(client, "bot") is not None or is_machine(user_agent(client, "user-agent"))
 
 
 def _mail(body: Body, terms: Terms) -> Iterator[Event]:

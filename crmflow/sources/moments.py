@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from email.utils import parsedate_to_datetime
 
 from crmflow.core.times import TimeError, parse_time
 from crmflow.sources.objects import LineError, shortened
@@ -56,6 +57,19 @@ def iso(value: object, zone: tzinfo | None = None) -> datetime:
         return _not_too_early(naive.astimezone(UTC), value)
     except (TimeError, OverflowError) as error:
         raise _no_time(value) from error
+
+
+def rfc5322(text: str, zone: tzinfo | None = None) -> datetime:
+    """Return the moment, in UTC, that a mail's header names (`Tue, 03 Mar 2026 10:00:00 +0100`), or an ISO 8601 text.
+
+    Where it names no offset, it is by the clocks of `zone`; `-0000` is UTC. Raises `LineError` as `iso` does.
+    """
+    try:
+        at = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):  # which one depends on how wrong a date is
+        return iso(text, zone)
+    is_utc = at.tzinfo is None and "-0000" in text  # the moment is known, only the sender's clock is not
+    return iso(f"{at.isoformat()}Z" if is_utc else at.isoformat(), zone)
 
 
 def _number(value: object) -> float:

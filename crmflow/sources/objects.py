@@ -162,6 +162,12 @@ def text_of(body: Body, key: str) -> str | None:
     return None if value is None else read_name(key, value) or None
 
 
+def word_of(body: Body, key: str) -> str | None:
+    """Return the text under a key, None for anything else: for a look at what a body may be."""
+    value = body.get(key)
+    return value if isinstance(value, str) else None
+
+
 def required_text(body: Body, key: str) -> str:
     """Return the text under a key; raises `LineError` where there is none."""
     found = text_of(body, key)

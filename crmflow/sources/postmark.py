@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from crmflow.core.model import Event
 from crmflow.sources.bodies import JsonSource, Told, ambiguous, unknown
-from crmflow.sources.mail import address, is_temporary, workflow_in
+from crmflow.sources.letters import came_in, headers_in, written_at
+from crmflow.sources.mail import address, bounce, message_id, workflow_in
 from crmflow.sources.moments import iso
 from crmflow.sources.objects import Body, object_of, objects_of, required_text, text_of
-from crmflow.sources.received import came_in, headers_in, written_at
-from crmflow.sources.suspicion import is_machine
+from crmflow.sources.suspicion import is_machine, user_agent
 from crmflow.sources.terms import Terms
 
 
@@ -33,7 +33,7 @@ EVENTS: dict[str, Kind] = {
     "Click": Kind("link_clicked", "Recipient", "ReceivedAt"),  # the first one by a recipient on a link
     "Bounce": Kind("soft_bounced", "Email", "BouncedAt"),  # unless _BOUNCES says otherwise
     "SpamComplaint": Kind("spam_reported", "Email", "BouncedAt"),
-    "SubscriptionChange": Kind("unsubscribed", "Recipient", "ChangedAt"),  # if _SUPPRESSED says so
+    "SubscriptionChange": Kind("unsubscribed", "Recipient", "ChangedAt"),  # if _LEFT is why
 }
 """Their word for a record, under `RecordType`."""
 
@@ -46,6 +46,7 @@ _BOUNCES: dict[str, str | None] = {
     "HardBounce": "hard_bounced",
     "BadEmailAddress": "hard_bounced",
     "SpamComplaint": "spam_reported",
+    "SpamNotification": "spam_reported",
     "Unsubscribe": "unsubscribed",
     "AutoResponder": "auto_replied",
     "AddressChange": "auto_replied",  # an answer by machine that names another address
@@ -53,14 +54,10 @@ _BOUNCES: dict[str, str | None] = {
     "Subscribe": None,
     "InboundError": None,  # our own server did not take a mail in
 }
-"""Their `Type` of a bounce; any other is none for good. `SpamNotification` may also be a filter's refusal."""
+"""Their `Type` of a bounce, None for no event; any other is none for good."""
 
-_SUPPRESSED: dict[str, str] = {
-    "HardBounce": "hard_bounced",
-    "SpamComplaint": "spam_reported",
-    "ManualSuppression": "unsubscribed",
-}
-"""Their `SuppressionReason` why an address gets no more mail."""
+_LEFT = "ManualSuppression"
+"""Their `SuppressionReason` where somebody left; others repeat a bounce or a complaint."""
 
 
 def knows(body: Body) -> bool:
@@ -82,7 +79,7 @@ def tell(body: Body, terms: Terms) -> Iterator[Told]:
         yield unknown(word)
         return
     _, who, when = EVENTS[word]
-    kind = _kind(word, body)
+    kind, own = _kind(word, body), text_of(body, "ID")
     if kind is None:
         return
     if kind == "unsubscribed" and text_of(body, who) is None:
@@ -93,24 +90,23 @@ def tell(body: Body, terms: Terms) -> Iterator[Told]:
         at=iso(body.get(when), terms.zone),
         record_type="prospect",
         name=address(required_text(body, who)),
-        id=text_of(body, "ID"),
+        id=own and f"bounce/{own}",
         workflow=workflow_in(terms, body.get("Metadata"), body.get("Tag")),
         url=text_of(body, "OriginalLink") if kind == "link_clicked" else None,
         message=text_of(body, "MessageID"),
-        is_suspect=kind == "link_clicked" and is_machine(text_of(body, "UserAgent")),
+        is_suspect=kind == "link_clicked" and is_machine(user_agent(body, "UserAgent")),
     )
 
 
 def _kind(word: str, body: Body) -> str | None:
     """Return what a record is to us, None for nothing."""
     if word == "SubscriptionChange":
-        return (
-            _SUPPRESSED.get(text_of(body, "SuppressionReason") or "") if body.get("SuppressSending") is True else None
-        )
+        is_left = body.get("SuppressSending") is True and text_of(body, "SuppressionReason") == _LEFT
+        return "unsubscribed" if is_left else None
     if word != "Bounce":
         return EVENTS[word].type
     kind = _BOUNCES.get(text_of(body, "Type") or "", EVENTS[word].type)
-    return EVENTS[word].type if kind == "hard_bounced" and is_temporary(text_of(body, "Details")) else kind
+    return bounce(text_of(body, "Details"), is_hard=True) if kind == "hard_bounced" else kind
 
 
 def _mail(body: Body, terms: Terms) -> Iterator[Event]:
@@ -122,7 +118,7 @@ def _mail(body: Body, terms: Terms) -> Iterator[Event]:
         headers,
         text_of(object_of(body, "FromFull"), "Email") or required_text(body, "From"),
         written_at(headers, terms.zone),
-        text_of(body, "MessageID"),
+        message_id(headers.get("message-id")) or text_of(body, "MessageID"),
         is_answer=any(hashes),
     )
 

@@ -30,6 +30,11 @@ class Reading:
         self.reader: io.BufferedReader = io.BufferedReader(self._unpacked, BUFFER_SIZE) if self._unpacked else stored
 
     @property
+    def is_packed(self) -> bool:
+        """Tell whether the log is an archive."""
+        return self._unpacked is not None
+
+    @property
     def stored_position(self) -> int:
         """Return how many bytes of the log as stored have been read."""
         return self._source.position

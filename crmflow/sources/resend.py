@@ -13,11 +13,11 @@ from crmflow.core.model import Event
 from crmflow.core.triggers import TELLING_WORKFLOW, WITHOUT_EFFECT_TYPES
 from crmflow.sources.batches import NOTHING
 from crmflow.sources.bodies import JsonSource, Told, ambiguous, unknown
-from crmflow.sources.mail import address, is_temporary, workflow_in
+from crmflow.sources.letters import came_in, has_token, headers_in
+from crmflow.sources.mail import address, bounce, message_id, workflow_in
 from crmflow.sources.moments import iso
 from crmflow.sources.objects import Body, LineError, object_of, required_text, text_of, texts_of
-from crmflow.sources.received import came_in, has_token, headers_in
-from crmflow.sources.suspicion import is_machine
+from crmflow.sources.suspicion import is_machine, user_agent
 from crmflow.sources.terms import Terms
 
 EVENTS: dict[str, str] = {
@@ -103,7 +103,7 @@ def _of_mail(word: str, data: Body, at: datetime, terms: Terms) -> Iterator[Told
             workflow=workflow_in(terms, data.get("tags"), _marks(data, terms.workflow_key)),
             url=text_of(click, "link"),
             message=text_of(data, "email_id"),
-            is_suspect=is_machine(text_of(click, "userAgent")),
+            is_suspect=is_machine(user_agent(click, "userAgent")),
         )
 
 
@@ -118,13 +118,13 @@ def _recipients(data: Body) -> list[str]:
 def _kind(word: str, data: Body) -> str:
     if word == "email.suppressed":
         return _SUPPRESSED.get(text_of(object_of(data, "suppressed"), "reason") or "", EVENTS[word])
-    return "hard_bounced" if word == "email.bounced" and _is_for_good(object_of(data, "bounce")) else EVENTS[word]
+    return _bounce(object_of(data, "bounce")) if word == "email.bounced" else EVENTS[word]
 
 
-def _is_for_good(bounce: Body) -> bool:
-    answers = [text_of(bounce, "message"), *texts_of(bounce, "diagnosticCode")]
-    is_permanent = (text_of(bounce, "type") or "").casefold() == "permanent"
-    return is_permanent and (text_of(bounce, "subType") or "").casefold() != _UNCLEAR and not is_temporary(*answers)
+def _bounce(said: Body) -> str:
+    is_permanent = (text_of(said, "type") or "").casefold() == "permanent"
+    is_hard = is_permanent and (text_of(said, "subType") or "").casefold() != _UNCLEAR
+    return bounce(text_of(said, "message"), *texts_of(said, "diagnosticCode"), is_hard=is_hard)
 
 
 def _of_address(word: str, data: Body, at: datetime) -> Iterator[Event]:
@@ -145,7 +145,8 @@ def _received(data: Body, at: datetime) -> Iterator[Event]:
     subject = text_of(data, "subject")
     headers = ({"subject": subject} if subject else {}) | headers_in(data.get("headers"))
     is_answer = has_token(*(texts_of(data, "received_for") or texts_of(data, "to")))
-    return came_in(headers, required_text(data, "from"), at, text_of(data, "email_id"), is_answer=is_answer)
+    id_ = message_id(text_of(data, "message_id")) or text_of(data, "email_id")
+    return came_in(headers, required_text(data, "from"), at, id_, is_answer=is_answer)
 
 
 SOURCE = JsonSource(knows, tell)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from crmflow.sources.remote import is_url
+
 _ROTATED = re.compile(r"[-_.]?\d[\d_.:T-]*$")
 """What rotation puts behind a name: a number or a date."""
 
@@ -19,6 +21,8 @@ def whereabouts(path: str) -> Iterator[str]:
     `events.2026-03-01.jsonl.gz` and `events-20260301.jsonl` is `events`.
     """
     yield path
+    if is_url(path):
+        return
     log = Path(path)
     stem = log.name.partition(".")[0]
     own = _ROTATED.sub("", stem) or stem or log.name
@@ -28,8 +32,10 @@ def whereabouts(path: str) -> Iterator[str]:
         )
 
 
-def is_file(path: str) -> bool:
-    """Tell whether a regular file lies there: anything else can't be read twice, and may keep its reader waiting."""
+def can_be_read_again(path: str) -> bool:
+    """Tell whether a regular file or an object may lie there: all else can't be read twice, and may let one wait."""
+    if is_url(path):
+        return True
     try:
         return Path(path).is_file()
     except OSError:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from crmflow.core.model import Event
 from crmflow.sources.bodies import JsonSource, Told, unknown
-from crmflow.sources.mail import address, message_id, workflow_in
+from crmflow.sources.mail import address, bounce, message_id, workflow_in
 from crmflow.sources.moments import epoch
-from crmflow.sources.objects import Body, required_text, text_of
-from crmflow.sources.suspicion import is_machine
+from crmflow.sources.objects import Body, required_text, text_of, word_of
+from crmflow.sources.suspicion import is_machine, user_agent
 from crmflow.sources.terms import Terms
 
 EVENTS: dict[str, str] = {
@@ -56,7 +56,7 @@ def knows(body: Body) -> bool:
     """Tell whether a body is an event of SendGrid's."""
     if _OF_ONE_KIND & body.keys():
         return True
-    return body.get("event") in {*EVENTS, *NO_EVENTS} and {"email", "timestamp"} <= body.keys()
+    return word_of(body, "event") in {*EVENTS, *NO_EVENTS} and {"email", "timestamp"} <= body.keys()
 
 
 def tell(body: Body, terms: Terms) -> Iterator[Told]:
@@ -77,14 +77,15 @@ def tell(body: Body, terms: Terms) -> Iterator[Told]:
         workflow=workflow_in(terms, body, body.get("category")),
         url=text_of(body, "url") if kind == "link_clicked" else None,
         message=_message(body),
-        is_suspect=kind == "link_clicked" and is_machine(text_of(body, "useragent")),
+        is_suspect=kind == "link_clicked" and is_machine(user_agent(body, "useragent")),
     )
 
 
 def _kind(word: str, body: Body) -> str | None:
     if word == "bounce":
         is_for_good = text_of(body, "bounce_classification") == _FOR_GOOD
-        return _BOUNCES.get(text_of(body, "type") or "", "hard_bounced" if is_for_good else EVENTS[word])
+        kind = _BOUNCES.get(text_of(body, "type") or "", "hard_bounced" if is_for_good else EVENTS[word])
+        return bounce(text_of(body, "status"), is_hard=kind == "hard_bounced")
     if word == "dropped":
         return _DROPPED.get((text_of(body, "reason") or "").casefold(), EVENTS[word])
     return EVENTS.get(word)

@@ -13,10 +13,10 @@ from crmflow.core.model import Event
 from crmflow.sources.batches import NOTHING
 from crmflow.sources.bodies import JsonSource, Told, ambiguous, unknown
 from crmflow.sources.envelopes import is_sns
-from crmflow.sources.mail import address, workflow_in
+from crmflow.sources.mail import address, bounce, workflow_in
 from crmflow.sources.moments import iso
 from crmflow.sources.objects import Body, object_of, objects_of, required_text, text_of, texts_of
-from crmflow.sources.suspicion import is_machine
+from crmflow.sources.suspicion import is_machine, user_agent
 from crmflow.sources.terms import Head, Terms
 
 Fate = tuple[str, str]
@@ -48,7 +48,7 @@ def _bounced(said: Body, _mail: Body) -> list[Fate]:
     return [
         (
             required_text(each, "emailAddress"),
-            "hard_bounced" if is_permanent and text_of(each, "action") in _FAILED else "soft_bounced",
+            bounce(text_of(each, "status"), is_hard=is_permanent and text_of(each, "action") in _FAILED),
         )
         for each in objects_of(said, "bouncedRecipients")
     ]
@@ -128,7 +128,7 @@ def tell(body: Body, terms: Terms) -> Iterator[Told]:
             workflow=workflow_in(terms, mail.get("tags"), said.get("linkTags"), _header_tags(mail)),
             url=text_of(said, "link"),
             message=text_of(mail, "messageId"),
-            is_suspect=kind == "link_clicked" and is_machine(text_of(said, "userAgent")),
+            is_suspect=kind == "link_clicked" and is_machine(user_agent(said, "userAgent")),
         )
 
 

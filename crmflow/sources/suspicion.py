@@ -5,6 +5,8 @@ Programs that name themselves are known by their user agent. Those that pass for
 
 from functools import lru_cache
 
+from crmflow.sources.objects import Body, read_name
+
 _PREFETCHING = frozenset({"HEAD", "OPTIONS"})
 _SCANNERS = (
     "barracuda",
@@ -22,16 +24,22 @@ _SCANNERS = (
 """What mail gateways and programs that open links call themselves, besides what the library knows."""
 
 
-def is_machine(user_agent: str | None, method: str | None = None) -> bool:
+def user_agent(body: Body, key: str) -> str | None:
+    """Return the user agent under a key, None where nobody noted one; raises `LineError` for what is no text."""
+    value = body.get(key)
+    return None if value is None else read_name(key, value)
+
+
+def is_machine(agent: str | None, method: str | None = None) -> bool:
     """Tell whether a request was likely made by a machine; a user agent that nobody noted (None) tells nothing."""
-    return (method or "").upper() in _PREFETCHING or (user_agent is not None and _is_robot(user_agent))
+    return (method or "").upper() in _PREFETCHING or (agent is not None and _is_robot(agent))
 
 
 @lru_cache(maxsize=10_000)
-def _is_robot(user_agent: str) -> bool:
-    if user_agent.strip() in {"", "-"}:
+def _is_robot(agent: str) -> bool:
+    if agent.strip() in {"", "-"}:
         return True
     import crawleruseragents  # a thousand patterns, which plain logs of ours never need
 
-    folded = user_agent.casefold()
-    return any(each in folded for each in _SCANNERS) or bool(crawleruseragents.is_crawler(user_agent))
+    folded = agent.casefold()
+    return any(each in folded for each in _SCANNERS) or bool(crawleruseragents.is_crawler(agent))

@@ -31,6 +31,8 @@ class Options(msgspec.Struct, frozen=True):
     format: str | None = None
     assume_tz: str | None = None
     workflow_key: str = WORKFLOW_KEY
+    won_stages: tuple[str, ...] = ()
+    lost_stages: tuple[str, ...] = ()
 
 
 class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,6 +43,8 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     header: str = ""
     assume_tz: str | None = None
     workflow_key: str = WORKFLOW_KEY
+    won_stages: tuple[str, ...] = ()
+    lost_stages: tuple[str, ...] = ()
 
     @property
     def zone(self) -> tzinfo | None:

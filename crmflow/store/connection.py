@@ -218,6 +218,22 @@ class Store:
         finally:
             self.rows(f"DETACH {name}")
 
+    @contextmanager
+    def writing_beside(self, path: Path, name: str) -> Iterator[None]:
+        """Run the block as one reading of the store, in which statements may make tables in a file, behind `name`.
+
+        The file at `path` must be empty. Writers of the store are not held up by it.
+        """
+        self.rows(f"ATTACH ? AS {name}", [_address(path, "rw")])
+        try:
+            with explained(self.path, self.outcome):
+                self._connection.execute("BEGIN")
+                yield
+                self._connection.execute("COMMIT")
+        finally:
+            self._roll_back()
+            self.rows(f"DETACH {name}")
+
     def upgrade(self) -> None:
         """Run the migrations that this store has not had yet, all of them or none."""
         with self._lock.held(self.outcome):
@@ -340,6 +356,11 @@ def _connect(path: Path, wait: float) -> sqlite3.Connection:
             for pragma in (f"PRAGMA busy_timeout = {busy_ms}", *_PRAGMAS):
                 connection.execute(pragma).fetchall()
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000_000)
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            raise damaged(path, str(error), NOTHING_CHANGED) from error  # an "unsupported file format"
         except BaseException:
             connection.close()
             raise

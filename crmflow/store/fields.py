@@ -3,15 +3,15 @@
 Changes of one moment are ordered by hand after events, then by event id, then by value: the last one decides.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from crmflow.core.codec import decode_value, encode_value
 from crmflow.core.model import EMAIL_FIELD, FieldChange, Record
 from crmflow.core.times import stored
-from crmflow.store.connection import Store, array
+from crmflow.store.connection import Row, Store, array
 from crmflow.store.faults import kept
-from crmflow.store.records import as_json, load
+from crmflow.store.records import load, runs_adding
 from crmflow.store.runs import TAKEN_OVER, UNDONE
 
 Field = tuple[int, str]
@@ -27,19 +27,19 @@ def save(store: Store, run: int, changes: Collection[FieldChange]) -> None:
     """Remember changes and give each field concerned the value of its latest one; repeats make no difference."""
     by_field: dict[Field, list[Stamp]] = {}
     for change in changes:
-        stamp = (stored(change.at), run if change.is_by_hand else 0, change.event_id, as_json(change.value))
+        stamp = (stored(change.at), run if change.is_by_hand else 0, change.event_id, encode_value(change.value))
         by_field.setdefault((change.record_id, change.field), []).append(stamp)
     if not by_field:
         return
     records = load(store, {number for number, _ in by_field})
     known = _latest(store, by_field)
-    _write_first_values(store, records, by_field.keys() - known.keys())
+    first = _first_values(store, records, by_field.keys() - known.keys())
     if any(change.is_by_hand for change in changes):
         _forget_earlier(store, by_field)
         known = _latest(store, by_field)
     store.insert(
         "field_change",
-        sorted((*field, *stamp, run) for field, stamps in by_field.items() for stamp in stamps),
+        sorted([*first, *((*field, *stamp, run) for field, stamps in by_field.items() for stamp in stamps)]),
         otherwise=TAKEN_OVER.format(table="field_change"),
     )
     _remember_addresses(store, records, by_field)
@@ -53,32 +53,30 @@ def _set(store: Store, records: dict[int, Record], values: Mapping[Field, str]) 
         record, value = records[number], as_value(text)
         if record.type == "prospect" and field == EMAIL_FIELD:
             _set_email(store, number, value)
-        elif field not in record.fields or as_json(record.fields[field]) != text:
+        elif field not in record.fields or encode_value(record.fields[field]) != text:
             changed.setdefault(number, {})[field] = value
     store.execute_many(
         "UPDATE record SET fields = ? WHERE id = ?",
-        ((as_json({**records[number].fields, **values}), number) for number, values in sorted(changed.items())),
+        ((encode_value({**records[number].fields, **values}), number) for number, values in sorted(changed.items())),
     )
 
 
 def as_value(text: str) -> Any:
     """Return the value that a stored change holds."""
-    return kept(json.loads, text)
+    return kept(decode_value, text)
 
 
-def _write_first_values(store: Store, records: dict[int, Record], fields: Iterable[Field]) -> None:
-    """Write down what fields without a change were added with, now that there is one."""
-    first = []
+def _first_values(store: Store, records: dict[int, Record], fields: Iterable[Field]) -> list[Row]:
+    """Return rows that tell what fields without a change were added with, now that there is one."""
+    found: dict[Field, object] = {}
     for number, field in fields:
         record = records[number]
         if record.type == "prospect" and field == EMAIL_FIELD:
-            first.append((number, field, as_json(record.email)))
+            found[number, field] = record.email
         elif field in record.fields:
-            first.append((number, field, as_json(record.fields[field])))
-    store.execute_many(
-        "INSERT INTO field_change SELECT ?, ?, '', 0, '', ?, run_id FROM record WHERE id = ?",
-        ((number, field, value, number) for number, field, value in sorted(first)),
-    )
+            found[number, field] = record.fields[field]
+    added_by = runs_adding(store, {number for number, _ in found})
+    return [(*field, "", 0, "", encode_value(value), added_by[field[0]]) for field, value in found.items()]
 
 
 def _forget_earlier(store: Store, by_field: dict[Field, list[Stamp]]) -> None:
@@ -146,7 +144,7 @@ def settle_again(store: Store, numbers: Collection[int], forgotten: Iterable[Fie
             records[number].fields.pop(field, None)
     store.execute_many(
         "UPDATE record SET fields = ? WHERE id = ?",
-        ((as_json(each.fields), number) for number, each in sorted(records.items())),
+        ((encode_value(each.fields), number) for number, each in sorted(records.items())),
     )
 
 

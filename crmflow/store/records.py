@@ -4,10 +4,10 @@ A field's value is that of its latest change. A record's first values have no ti
 them; they are written down as a change (with an empty time) only once there is another.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from crmflow.core.codec import decode_value, encode_value
 from crmflow.core.model import EMAIL_FIELD, Bounce, Moment, Record, RecordType, Ref, Scalar
 from crmflow.core.times import stored
 from crmflow.store.connection import Row, Store, array
@@ -72,6 +72,16 @@ def load(store: Store, numbers: Iterable[int]) -> dict[int, Record]:
     return {row[0]: _record(row) for row in rows}
 
 
+def runs_adding(store: Store, numbers: Iterable[int]) -> dict[int, int]:
+    """Return the runs that added these records, by the record's number."""
+    return dict(
+        store.rows(
+            "SELECT record.id, run_id FROM json_each(?) AS wanted CROSS JOIN record ON record.id = wanted.value",
+            [array(sorted(numbers))],
+        )
+    )
+
+
 def listed(store: Store, kind: RecordType) -> list[Record]:
     """Return all records of a type, in the order of their keys."""
     rows = store.rows(
@@ -91,7 +101,7 @@ _COLUMNS = "record.id, record.type, record.key, record.email, record.fields"
 
 def _record(row: Row) -> Record:
     number, kind, key, email, fields = row
-    return Record(number, kind, key, email, kept(json.loads, fields))
+    return Record(number, kind, key, email, kept(decode_value, fields))
 
 
 def names(store: Store, kind: RecordType) -> Iterator[str]:
@@ -118,21 +128,13 @@ def add(store: Store, run: int, records: Sequence[NewRecord], moment: Moment) ->
     at = stored(moment.at)
     store.insert(
         "record (type, key, email, fields, added_at, run_id)",
-        ((kind, key, email, as_json(fields), at, run) for kind, key, email, fields in records),
+        ((kind, key, email, encode_value(fields), at, run) for kind, key, email, fields in records),
     )
     store.execute_many(
         "INSERT INTO email (address, record_id, is_current)"
         " SELECT ?, id, 1 FROM record WHERE key = ? AND type = 'prospect'",
         ((each.email.casefold(), each.key) for each in records if each.email is not None),
     )
-
-
-_write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-def as_json(value: object) -> str:
-    """Return a value as the store keeps it."""
-    return _write_json(value)
 
 
 def link_prospects(store: Store, deal: int, prospects: Iterable[int]) -> None:

@@ -14,6 +14,7 @@ The truth and what is derived from it:
   not understood.
 - `message_workflow` says of which workflow a mail is. An event that names its mail but no workflow is kept as an
   `unattributed_event`, because the one that names it may be read later.
+- `identity` holds what the store is called in its snapshots.
 
 Times are text of a fixed width in UTC, so that they sort. The views `records`, `enrollments` and `exits` are for
 people with the `sqlite3` shell and count as interface.
@@ -283,6 +284,10 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
             PRIMARY KEY (message, record_id, type, happened_at, event_id, is_suspect)
         ) STRICT, WITHOUT ROWID
         """,
+    ),
+    "004_identity": (
+        "CREATE TABLE identity (id TEXT NOT NULL) STRICT",
+        "INSERT INTO identity VALUES (lower(hex(randomblob(16))))",
     ),
 }
 """Every migration in order: its name, and the statements that it runs in one transaction."""

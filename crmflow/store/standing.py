@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
+from crmflow.core.codec import encode_value
 from crmflow.core.identity import ID_MARK
 from crmflow.core.model import UNSET, Completion, Enrollment, Event, Exit
 from crmflow.core.times import from_stored, stored
@@ -12,7 +13,6 @@ from crmflow.store.connection import Row, Store, array
 from crmflow.store.enrollments import completion_of, exit_of
 from crmflow.store.faults import kept
 from crmflow.store.fields import Field, as_value
-from crmflow.store.records import as_json
 from crmflow.store.runs import UNDONE
 
 
@@ -255,7 +255,7 @@ def forget(store: Store, record: int, name: str, event: Event | None) -> list[Fi
         f"DELETE FROM step_completion WHERE line IS NOT NULL AND {its} AND {is_it.format('completed_at')}", told
     )
     change = field_change(event) if event else None
-    said = [*told, *((change[0], as_json(change[1])) if change else ("", ""))]
+    said = [*told, *((change[0], encode_value(change[1])) if change else ("", ""))]
     its_changes = (
         "FROM field_change WHERE record_id = ?1 AND hand_run_id = 0 AND changed_at <> ''"
         f" AND {is_it.format('changed_at')} AND (?2 <> '' OR (field = ?4 AND value = ?5))"

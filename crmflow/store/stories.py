@@ -1,11 +1,10 @@
 """What the store tells of a record's way through workflows: what stands, what stood, and which run wrote it."""
 
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from crmflow.core.codec import decode
+from crmflow.core.codec import decode, decode_value
 from crmflow.core.model import Exit, Scalar, Workflow
 from crmflow.core.times import from_stored, stored
 from crmflow.store.connection import Row, Store, array
@@ -139,4 +138,4 @@ def updates_at(store: Store, record: int, at: datetime) -> list[tuple[str, Scala
         "SELECT field, value FROM field_change WHERE record_id = ? AND changed_at = ? ORDER BY field, value",
         [record, stored(at)],
     )
-    return [(field, kept(json.loads, value)) for field, value in rows]
+    return [(field, kept(decode_value, value)) for field, value in rows]

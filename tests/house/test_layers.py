@@ -33,9 +33,9 @@ def _room(rooms: str, packages: str) -> Room:
 ROOMS = {
     "core": _room("core", "msgspec"),
     "definitions": _room("core definitions", "msgspec yaml"),
-    "sources": _room("core sources", "crawleruseragents msgspec zstandard"),
+    "sources": _room("core sources", "crawleruseragents fsspec msgspec zstandard"),
     "store": _room("core store", "sqlite_utils"),
-    "operations": _room("core definitions sources store operations", ""),
+    "operations": _room("core definitions sources store operations", "distributed"),
     "cli": _room("core store operations cli", "platformdirs rich typer vl_convert"),
     "__main__": _room("cli", ""),
     "__init__": _room("", ""),
@@ -46,6 +46,8 @@ FROM_ANYWHERE = sys.stdlib_module_names - {"__future__"} | {"_typeshed"}
 """Packages that every room may import: the standard library, and what exists for type checkers only."""
 
 RESERVED = {
+    "distributed": ("operations/engines/cluster.py",),
+    "fsspec": ("sources/remote.py",),
     "rich": ("cli/render.py",),
     "sqlite3": ("store/",),
     "vl_convert": ("cli/report/charts.py",),

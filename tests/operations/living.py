@@ -1,7 +1,6 @@
 """What happens to worlds in a store: how they begin, what people do, what logs say."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import datetime
 
 from crmflow.core.errors import CrmflowError
@@ -23,16 +22,26 @@ def begin(store: Store, world: World) -> None:
     with store.change():
         workflows.put(store, runs.begin(store, "workflow apply", moment), definitions, moment)
     for stay in world.stays:
-        enroll.enroll(store, stay.ref, stay.workflow.workflow, Moment(stay.enrolled_at, NOW))
-        if stay.exited_at is not None:
-            disenroll.disenroll(store, stay.ref, stay.workflow.workflow, Moment(stay.exited_at, NOW))
+        enter(store, stay)
 
 
-def leave(store: Store, leavings: Iterable[tuple[Stay, datetime]]) -> None:
-    """Take records out of workflows by hand, those that are in them."""
-    for stay, at in leavings:
-        with suppress(CrmflowError):  # whoever entered only later was not in it
-            disenroll.disenroll(store, stay.ref, stay.workflow.workflow, Moment(at, NOW))
+def enter(store: Store, stay: Stay) -> None:
+    """Let a stay happen; raises `CrmflowError` where its record can't be enrolled."""
+    enroll.enroll(store, stay.ref, stay.workflow.workflow, Moment(stay.enrolled_at, NOW))
+    if stay.exited_at is not None:
+        disenroll.disenroll(store, stay.ref, stay.workflow.workflow, Moment(stay.exited_at, NOW))
+
+
+def leave(store: Store, leavings: Iterable[tuple[Stay, datetime]]) -> list[tuple[Stay, datetime]]:
+    """Take records out of workflows by hand, those that are in them; return the leavings by which one ended."""
+    return [(stay, at) for stay, at in leavings if _leaves(store, stay, at)]
+
+
+def _leaves(store: Store, stay: Stay, at: datetime) -> bool:
+    try:
+        return disenroll.disenroll(store, stay.ref, stay.workflow.workflow, Moment(at, NOW)).run is not None
+    except CrmflowError:  # whoever entered only later was not in it
+        return False
 
 
 def lines_of(events: Iterable[Event]) -> list[bytes]:

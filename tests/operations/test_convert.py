@@ -14,6 +14,7 @@ from crmflow.core.triggers import TRIGGERS
 from crmflow.operations import edit_record, enroll
 from crmflow.operations.convert import convert
 from crmflow.operations.ingest import Manner, Summary, Watcher, ingest
+from crmflow.sources.terms import Options
 from crmflow.store import enrollments, records, runs, workflows
 from crmflow.store.connection import Store, create_store, open_store
 from tests.sources.samples import NOW, Json, Sample, samples
@@ -78,9 +79,7 @@ def _counts(summary: Summary) -> list[object]:
 
 
 def _converted(sample: Sample, said: list[str]) -> tuple[list[Json], list[str]]:
-    options = sample.options
-    choice = (options.format, options.assume_tz, options.workflow_key)
-    found = list(convert([str(sample.path)], choice, Moment(NOW, NOW), said.append))
+    found = list(convert([str(sample.path)], sample.options, Moment(NOW, NOW), said.append))
     return [line for each in found for line in each.lines], [fault for each in found for fault in each.faults]
 
 
@@ -106,8 +105,7 @@ def test_faults_are_said_with_their_place(tmp_path: Path) -> None:
     """So are logs that can't be read; where none can be, that is an error."""
     log, missing = tmp_path / "events.jsonl", str(tmp_path / "missing.jsonl")
     log.write_text('x\n{"type": "replied", "time": "2026-03-03T10:00:00Z", "prospect": "p-1"}\n{"type"')
-    nothing_said: tuple[None, None, str] = (None, None, "workflow")
-    [of_log, of_missing] = convert([str(log), missing], nothing_said, Moment(NOW, NOW), SILENT.say)
+    [of_log, of_missing] = convert([str(log), missing], Options(), Moment(NOW, NOW), SILENT.say)
     assert of_log.lines == [{"type": "replied", "time": "2026-03-03T10:00:00Z", "prospect": "p-1"}]
     assert of_log.faults == [
         f"{log}:1: not JSON: Expecting value at character 1",
@@ -115,7 +113,7 @@ def test_faults_are_said_with_their_place(tmp_path: Path) -> None:
     ]
     assert of_missing.faults == [f"cannot read {missing}: No such file or directory"]
     with pytest.raises(CrmflowError, match="none of the logs could be read"):
-        list(convert([missing], nothing_said, Moment(NOW, NOW), SILENT.say))
+        list(convert([missing], Options(), Moment(NOW, NOW), SILENT.say))
 
 
 def test_a_format_that_is_not_ours_is_said(tmp_path: Path) -> None:
@@ -123,8 +121,8 @@ def test_a_format_that_is_not_ours_is_said(tmp_path: Path) -> None:
     log = tmp_path / "events.json"
     log.write_text('{"sg_event_id": "e-1", "event": "open", "email": "a@b.example", "timestamp": 1772532000}\n')
     said: list[str] = []
-    [found] = convert([str(log)], (None, None, "workflow"), Moment(NOW, NOW), said.append)
+    [found] = convert([str(log)], Options(), Moment(NOW, NOW), said.append)
     assert said == [f"{log}: read as SendGrid, Event Webhook"]
     assert [each["id"] for each in found.lines] == ["sendgrid:e-1"]
-    [found] = convert([str(log)], ("crmflow", None, "workflow"), Moment(NOW, NOW), said.append)
+    [found] = convert([str(log)], Options("crmflow"), Moment(NOW, NOW), said.append)
     assert found.faults == [f"{log}:1: event without 'type'"]

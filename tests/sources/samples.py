@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from crmflow.core.triggers import EVERYTHING
 from crmflow.operations.convert import as_line
 from crmflow.sources import formats
@@ -51,7 +53,7 @@ class Sample(NamedTuple):
     @property
     def options(self) -> Options:
         """Return what the user says."""
-        return Options(**self.expected.get("options", {}))
+        return msgspec.convert(self.expected.get("options", {}), Options)
 
     @property
     def is_json(self) -> bool:

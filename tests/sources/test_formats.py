@@ -4,12 +4,13 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from crmflow.core.model import Event, Reject
 from crmflow.sources import formats
 from crmflow.sources.bodies import JsonSource
-from crmflow.sources.terms import OURS, Options
+from crmflow.sources.terms import OURS
 from tests.sources.samples import NOW, Json, Sample, read, samples, terms_of, told
 
 SAMPLES = list(samples())
@@ -92,7 +93,7 @@ def test_a_payload_tells_what_is_expected(sample: Sample) -> None:
 @of_every_sample
 def test_a_named_format_is_not_looked_for(sample: Sample) -> None:
     """`--format` decides, and comes to the same."""
-    options = Options(sample.format, sample.options.assume_tz, sample.options.workflow_key)
+    options = msgspec.structs.replace(sample.options, format=sample.format)
     assert terms_of(sample.data, options) == terms_of(sample.data, sample.options)
 
 
@@ -112,7 +113,7 @@ def test_a_payload_tells_the_same_in_every_layout(sample: Sample) -> None:
         "line by line": b"[" + b",\n".join(json.dumps(each).encode() for each in values) + b"]\n",
     }
     for name, data in layouts.items():
-        terms = terms_of(data, Options(sample.format, sample.options.assume_tz))
+        terms = terms_of(data, msgspec.structs.replace(sample.options, format=sample.format))
         assert _sorted(told(read(data, terms))) == expected, name
 
 
@@ -124,7 +125,7 @@ def test_a_body_tells_the_same_in_every_envelope(sample: Sample, envelope: str) 
         if not isinstance(value, dict):
             continue
         bare, wrapped = json.dumps(value).encode(), json.dumps(ENVELOPES[envelope](value)).encode()
-        terms = terms_of(bare, Options(sample.format, sample.options.assume_tz))
+        terms = terms_of(bare, msgspec.structs.replace(sample.options, format=sample.format))
         assert _sorted(told(read(wrapped, terms))) == _sorted(told(read(bare, terms)))
         if told(read(bare, terms))["events"] and terms_of(bare).format == sample.format:
             assert terms_of(wrapped).format == sample.format

@@ -111,6 +111,11 @@ def test_null_is_as_if_a_key_were_absent() -> None:
     assert event(**CLICK, **nulls) == event(**CLICK)
 
 
+def test_an_empty_id_is_none() -> None:
+    """Exporters write that too; in a tie it counts as what it is."""
+    assert event(**CLICK | {"id": ""}) == event(**CLICK | {"id": None})
+
+
 def test_unknown_keys_may_hold_any_json() -> None:
     """They make no difference."""
     extra = {"ip": "10.0.0.1", "big": 2**80, "nested": [{"a": [None]}], "odd": "a\0b", "type ": 1, "\ud800": "\udfff"}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from crmflow.core.errors import CrmflowError
+from crmflow.store import trial
 from crmflow.store.connection import Store, open_store
 
 
@@ -26,6 +27,12 @@ def test_a_fault_in_a_sound_store_stays_what_it_is(store: Store) -> None:
         _fail_with(store.path)
 
 
+def test_a_fault_in_a_trial_stays_what_it_is(tmp_path: Path) -> None:
+    """It is sound although it has not all of a store's indexes."""
+    with pytest.raises(KeyError), trial.create(tmp_path / "trial.db"):
+        raise KeyError(3)
+
+
 @pytest.mark.parametrize(
     ("sql", "reason"),
     [
@@ -34,7 +41,7 @@ def test_a_fault_in_a_sound_store_stays_what_it_is(store: Store) -> None:
             "UPDATE sqlite_schema SET sql = replace(sql, 'note', 'nOtf') WHERE name = 'exit'",
             "exit is not as it was made",
         ),
-        ("DROP INDEX enrollment_of_record", "enrollment_of_record is not as it was made"),
+        ("DROP VIEW exits", "exits is not as it was made"),
         ("UPDATE sqlite_schema SET sql = 'rubbish' WHERE name = 'email'", "malformed database schema"),
     ],
 )
@@ -58,4 +65,15 @@ def test_tables_without_their_history_are_damage(store: Store) -> None:
     store.close()
     _damage(path, "DELETE FROM _sqlite_migrations")
     with pytest.raises(CrmflowError, match="its tables are not those that were made"):
+        open_store(path)
+
+
+def test_a_format_that_sqlite_does_not_know_is_damage(store: Store) -> None:
+    """SQLite has no error of its own for that."""
+    path = store.path
+    store.close()
+    data = bytearray(path.read_bytes())
+    data[44:48] = (9).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(CrmflowError, match="unsupported file format"):
         open_store(path)

@@ -3,9 +3,12 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
+
+from crmflow.operations.engines.cargo import Cargo
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -57,6 +60,12 @@ class Processes:
             waiting.append(pool.submit(work, task))
         while waiting:
             yield waiting.popleft().result()
+
+    def map_with_file(
+        self, work: Callable[[str, _Task], bytes], cargo: Cargo, tasks: Iterable[_Task]
+    ) -> Iterator[bytes]:
+        """Do the same with work that takes the path of a file first."""
+        return self.map_in_order(partial(work, str(cargo.path)), tasks)
 
     def _started(self) -> "Pool":
         """Return the pool; what it needs is loaded only now."""

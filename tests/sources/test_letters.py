@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from crmflow.sources.letters import Headers, came_in, has_token, headers_in, is_automatic, kind_of, written_at
 from crmflow.sources.objects import LineError
-from crmflow.sources.received import Headers, came_in, has_token, headers_in, is_automatic, kind_of, written_at
 
 MONDAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
 ON_MONDAY = "Mon, 02 Mar 2026 11:00:00 +0100 (CET)"
@@ -19,6 +19,7 @@ ANSWER = {"in-reply-to": "<m-1@acme.example>"}
         [["Subject", "Hi"], ["Received", "by b"], ["received", "by a"]],
         [{"Name": "SUBJECT", "Value": "Hi"}, {"Name": "Received", "Value": "by b"}],
         [{"name": "subject", "value": "Hi"}, {"name": "Received", "value": "by b"}, "odd", ["one"]],
+        [{"Subject": "Hi"}, {"Received": "by b"}, {"Received": ["by a"]}],
     ],
 )
 def test_headers_come_in_many_forms(carrier: object) -> None:

@@ -8,11 +8,10 @@ it reports what became of another mail, or if its subject begins as those of abs
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
-from email.utils import parsedate_to_datetime
 
 from crmflow.core.model import Event
 from crmflow.sources.mail import address
-from crmflow.sources.moments import iso
+from crmflow.sources.moments import rfc5322
 from crmflow.sources.objects import LineError, read_text
 
 Headers = dict[str, str]
@@ -40,8 +39,8 @@ _CLOCKS_DIFFER_BY = timedelta(days=1)
 def headers_in(carrier: object) -> Headers:
     """Return the headers that a provider tells.
 
-    A carrier is an object of names and values (or lists of them), or an array of pairs or of objects with a name and a
-    value. Raises `LineError` for a name or value that is no text.
+    A carrier is an object of names and values (or lists of them), or an array of such objects, of pairs, or of objects
+    with a name and a value. Raises `LineError` for a name or value that is no text.
     """
     found: Headers = {}
     for name, value in _pairs(carrier):
@@ -56,8 +55,10 @@ def _pairs(carrier: object) -> Iterator[tuple[object, object]]:
             yield name, next(iter(value), None) if isinstance(value, list) else value
     elif isinstance(carrier, list):
         for each in carrier:
-            if isinstance(each, dict):
+            if isinstance(each, dict) and ("Name" in each or "name" in each):
                 yield each.get("Name", each.get("name")), each.get("Value", each.get("value"))
+            elif isinstance(each, dict):
+                yield from _pairs(each)
             elif isinstance(each, list) and len(each) == len(("name", "value")):
                 yield each[0], each[1]
 
@@ -109,11 +110,11 @@ def came_in(
 def written_at(headers: Headers, zone: tzinfo | None) -> datetime:
     """Return when a mail was sent by its `Date`; by the clock of who received it last if that is more than a day off.
 
-    Where a date names no offset, it is by the clocks of `zone`. Raises `LineError` as `iso` does.
+    Where a date names no offset, it is by the clocks of `zone`. Raises `LineError` as `rfc5322` does.
     """
     came_at = _came_at(headers)
     try:
-        sent_at = _date(headers.get("date", ""), zone)
+        sent_at = rfc5322(headers.get("date", ""), zone)
     except LineError:
         if came_at is None:
             raise
@@ -124,19 +125,9 @@ def written_at(headers: Headers, zone: tzinfo | None) -> datetime:
 def _came_at(headers: Headers) -> datetime | None:
     """Return when the last server noted that it received a mail, None where it noted nothing that can be read."""
     try:
-        return _date(headers.get("received", "").rpartition(";")[2], None)
+        return rfc5322(headers.get("received", "").rpartition(";")[2], None)
     except LineError:
         return None
-
-
-def _date(text: str, zone: tzinfo | None) -> datetime:
-    """Return the moment that a date of RFC 5322 names, or one of ISO 8601; raises `LineError` as `iso` does."""
-    try:
-        found = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):  # what it raises depends on how wrong a date is
-        return iso(text, zone)
-    is_utc = found.tzinfo is None and "-0000" in text  # RFC 5322: the moment is known, the sender's clock is not
-    return iso(f"{found.isoformat()}Z" if is_utc else found.isoformat(), zone)
 
 
 def _precedence(headers: Headers) -> str:
