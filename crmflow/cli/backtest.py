@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crmflow.cli.logs import AssumeZoneOption, FormatOption, LostStageOption, WonStageOption, WorkflowKeyOption
+from crmflow.cli.logs import (
+    AssumeZoneOption,
+    FormatOption,
+    LostStageOption,
+    ProspectParamOption,
+    WonStageOption,
+    WorkflowKeyOption,
+)
 from crmflow.cli.session import PARTLY_DONE, Session, given, group, reads, time_given, total_bytes
 
 if TYPE_CHECKING:
@@ -74,6 +81,7 @@ def backtest(
     workflow_key: WorkflowKeyOption = "workflow",
     won_stage: WonStageOption = None,
     lost_stage: LostStageOption = None,
+    prospect_param: ProspectParamOption = "p",
 ) -> int | None:
     """Show what workflow files would have done with logs.
 
@@ -86,7 +94,14 @@ def backtest(
     from crmflow.operations.ingest import Manner
     from crmflow.operations.log_options import log_options
 
-    options = log_options(format_, assume_tz, workflow_key, won_stage or (), lost_stage or ())
+    options = log_options(
+        format_=format_,
+        assume_tz=assume_tz,
+        workflow_key=workflow_key,
+        won_stage=won_stage,
+        lost_stage=lost_stage,
+        prospect_param=prospect_param,
+    )
     question = operation.ask(tried, against or [], logs, Manner(options))
     _refuse_two_sources(session, everybody_at, table)
     watch = _watch(session, logs)

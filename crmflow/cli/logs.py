@@ -75,6 +75,16 @@ LostStageOption = Annotated[
     list[str] | None,
     typer.Option("--lost-stage", metavar="ID", parser=given, help="A stage in which a deal is lost; repeatable."),
 ]
+ProspectParamOption = Annotated[
+    str,
+    typer.Option(
+        "--prospect-param",
+        metavar="NAME",
+        parser=given,
+        show_default=False,
+        help="Under which name the query of a request names the prospect; p if left out.",
+    ),
+]
 FormatsOption = Annotated[
     bool, typer.Option("--formats", is_eager=True, callback=_show_formats, help="List the formats and exit.")
 ]
@@ -111,6 +121,7 @@ def ingest(
     workflow_key: WorkflowKeyOption = "workflow",
     won_stage: WonStageOption = None,
     lost_stage: LostStageOption = None,
+    prospect_param: ProspectParamOption = "p",
     from_start: FromStartOption = False,
     engine: EngineOption = "local",
     scheduler: SchedulerOption = None,
@@ -124,7 +135,14 @@ def ingest(
     from crmflow.operations import ingest as operation
     from crmflow.operations.log_options import log_options
 
-    options = log_options(format_, assume_tz, workflow_key, won_stage or (), lost_stage or ())
+    options = log_options(
+        format_=format_,
+        assume_tz=assume_tz,
+        workflow_key=workflow_key,
+        won_stage=won_stage,
+        lost_stage=lost_stage,
+        prospect_param=prospect_param,
+    )
     if engine == "dask":
         return _spread(session, files, options, scheduler, braked_by=(max_exits, approve))
     manner = operation.Manner(options, from_start)
@@ -207,6 +225,7 @@ def convert(
     workflow_key: WorkflowKeyOption = "workflow",
     won_stage: WonStageOption = None,
     lost_stage: LostStageOption = None,
+    prospect_param: ProspectParamOption = "p",
 ) -> int | None:
     """Print what logs of any format say as our own events.
 
@@ -216,7 +235,14 @@ def convert(
     from crmflow.operations.log_options import log_options
 
     output = session.output
-    options = log_options(format_, assume_tz, workflow_key, won_stage or (), lost_stage or ())
+    options = log_options(
+        format_=format_,
+        assume_tz=assume_tz,
+        workflow_key=workflow_key,
+        won_stage=won_stage,
+        lost_stage=lost_stage,
+        prospect_param=prospect_param,
+    )
     document = []
     has_faults = False
     for found in operation.convert(files, options, session.moment, output.say):

@@ -9,6 +9,7 @@ from crmflow.cli.logs import (
     AssumeZoneOption,
     FormatOption,
     LostStageOption,
+    ProspectParamOption,
     WonStageOption,
     WorkflowKeyOption,
     told_applied,
@@ -78,6 +79,7 @@ def match(
     workflow_key: WorkflowKeyOption = "workflow",
     won_stage: WonStageOption = None,
     lost_stage: LostStageOption = None,
+    prospect_param: ProspectParamOption = "p",
 ) -> int | None:
     """Match logs against a snapshot, on any host.
 
@@ -89,7 +91,14 @@ def match(
     from crmflow.operations.match_logs import Manner, Watcher
 
     output = session.output
-    options = log_options(format_, assume_tz, workflow_key, won_stage or (), lost_stage or ())
+    options = log_options(
+        format_=format_,
+        assume_tz=assume_tz,
+        workflow_key=workflow_key,
+        won_stage=won_stage,
+        lost_stage=lost_stage,
+        prospect_param=prospect_param,
+    )
     how = Manner(options, session.moment, most_rejects=max_rejects)
     with output.progress("matching", total_bytes(logs)) as progress:
         watcher = Watcher(progress.advance, output.say)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
+
 from crmflow.core.errors import UsageError
 from crmflow.core.triggers import EVERYTHING, Interest
 from crmflow.sources.batches import Batch
@@ -121,6 +123,24 @@ def _salesforce() -> Source:
     return salesforce.SOURCE
 
 
+def _accesslog() -> Source:
+    from crmflow.sources import accesslog
+
+    return accesslog.SOURCE
+
+
+def _combined() -> Source:
+    from crmflow.sources import combined
+
+    return combined.SOURCE
+
+
+def _cloudfront() -> Source:
+    from crmflow.sources import cloudfront
+
+    return cloudfront.SOURCE
+
+
 class Format(NamedTuple):
     """A format: what `--format` calls it, what it is called to people, and what loads its source."""
 
@@ -148,6 +168,9 @@ FORMATS: dict[str, Format] = {
         Format("hubspot", "HubSpot, webhooks", _hubspot),
         Format("close", "Close, webhooks", _close),
         Format("salesforce", "Salesforce, Change Data Capture", _salesforce),
+        Format("accesslog", "access logs as JSON: nginx, Caddy, Traefik", _accesslog),
+        Format("combined", "access logs of Apache and nginx, combined", _combined),
+        Format("cloudfront", "Amazon CloudFront, standard logs", _cloudfront),
     )
 }
 """Every format by its name, in the order in which they are asked whether they recognise a log."""
@@ -172,8 +195,8 @@ def terms_for(start: bytes, options: Options) -> Terms:
     """Return how a log is to be read that begins like this; where nothing recognises it, as our own events."""
     head = look(start)
     name = options.format or next((each.name for each in FORMATS.values() if each.load().recognises(head)), OURS)
-    said = (options.assume_tz, options.workflow_key, options.won_stages, options.lost_stages)
-    return Terms(name, head.layout, _header(head.data), *said)
+    said = {key: value for key, value in msgspec.structs.asdict(options).items() if key != "format"}
+    return Terms(name, head.layout, _header(head.data), **said)
 
 
 def pieces_of(log: Log, options: Options = ANY) -> Iterator[tuple[Piece, Terms]]:

@@ -202,7 +202,7 @@ def _understand_ordinary(found: Line, text: bytes, line: int, latest: datetime) 
         value=found.value,
         old=found.old,
         message=found.message,
-        is_suspect=found.suspect,
+        is_suspect=bool(found.suspect),
     )
 
 

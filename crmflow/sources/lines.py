@@ -16,12 +16,17 @@ Understand = Callable[[bytes, int, int], Iterable[Outcome]]
 
 
 def decode_lines(
-    piece: Piece, understand: Understand, take_finished: Callable[[Batch, bytes], None] | None = None
+    piece: Piece,
+    understand: Understand,
+    take_finished: Callable[[Batch, bytes], None] | None = None,
+    *,
+    needs_end: bool = False,
 ) -> Batch:
     """Return what the lines of a piece say.
 
-    An unfinished last line is left where it can't be understood yet. `take_finished` is a faster way to take many
-    finished lines in, given without the newline of the last one.
+    An unfinished last line is left where it can't be understood yet or, because its beginning may be understood too,
+    `needs_end`. `take_finished` is a faster way to take many finished lines in, given without the newline of the last
+    one.
     """
     batch = Batch(piece.offset, piece.line)
     if piece.oversized is not None:
@@ -36,7 +41,7 @@ def decode_lines(
         _take_finished(batch, data[: end - 1], understand)
     unfinished = data[end:]
     outcomes, fault = _understood(unfinished, batch.end_line, batch.end_offset, understand)
-    if fault is not None:
+    if fault is not None or (needs_end and unfinished):
         batch.incomplete = 1
     else:
         batch.take_all(outcomes)

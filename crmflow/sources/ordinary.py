@@ -43,7 +43,7 @@ class Line(msgspec.Struct, omit_defaults=True, gc=False):
     value: _Value = UNSET
     old: _Value = UNSET
     message: str | None = None
-    suspect: bool = False
+    suspect: bool | None = False
 
 
 _decode = msgspec.json.Decoder(Line).decode

@@ -19,13 +19,16 @@ OURS = "crmflow"
 """The format of our own events: what a log is taken for that no other format recognises."""
 
 WORKFLOW_KEY = "workflow"
+PROSPECT_PARAM = "p"
 
 
 class Options(msgspec.Struct, frozen=True):
     """What the user says about logs.
 
     `format` names their format (None: look at each of them), `assume_tz` the zone of times that name none (None: there
-    must be none of them), `workflow_key` the name under which mail providers give our workflow back.
+    must be none of them), `workflow_key` the name under which mail providers give our workflow back. In `won_stages` a
+    deal of a CRM is won, in `lost_stages` lost, besides those that every CRM of the kind has. The query of a request
+    names the prospect under `prospect_param`.
     """
 
     format: str | None = None
@@ -33,6 +36,7 @@ class Options(msgspec.Struct, frozen=True):
     workflow_key: str = WORKFLOW_KEY
     won_stages: tuple[str, ...] = ()
     lost_stages: tuple[str, ...] = ()
+    prospect_param: str = PROSPECT_PARAM
 
 
 class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,6 +49,7 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     workflow_key: str = WORKFLOW_KEY
     won_stages: tuple[str, ...] = ()
     lost_stages: tuple[str, ...] = ()
+    prospect_param: str = PROSPECT_PARAM
 
     @property
     def zone(self) -> tzinfo | None:
