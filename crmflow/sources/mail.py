@@ -1,13 +1,14 @@
 """What the sources of mail providers share: whom a mail went to, which mail it is, and of which workflow."""
 
 import re
-from collections.abc import Iterable
 
-from crmflow.sources.objects import Body, LineError, read_name, shortened, text_of
+from crmflow.sources.objects import LineError, read_name, shortened
 from crmflow.sources.terms import Terms
 
 _BRACKETED = re.compile(r"<([^<>]*)>\s*$")
-_STATUS = re.compile(r"(?<![\d.])([245])\.\d{1,3}\.\d{1,3}(?![\d.])", re.ASCII)
+_TEMPORARY = re.compile(r"(?<![\d.])4\.[0-7]\.\d{1,3}(?!\.?\d)|(?:^|smtp;)\s*4[0-5]\d(?!\d)", re.ASCII | re.IGNORECASE)
+"""An enhanced status code of class 4 anywhere (RFC 3463), or a reply of that class (RFC 5321) to begin with."""
+
 _NAMED = re.compile(r"\s*([^:=]+?)\s*[:=]\s*(.+?)\s*", re.DOTALL)
 
 
@@ -23,29 +24,10 @@ def address(text: str) -> str:
     return bare
 
 
-def bounce(said: str | None, *, is_hard: bool) -> str:
-    """Return the type of a bounce: hard if it is called so, unless the enhanced status in what was said is 4.x.x.
-
-    https://www.rfc-editor.org/rfc/rfc3463
-    """
-    status = _STATUS.search(said or "")
-    return "hard_bounced" if is_hard and (status is None or status[1] != "4") else "soft_bounced"
-
-
-def headers_of(entries: Iterable[Body]) -> dict[str, str]:
-    """Return headers that are told as `{"name": ..., "value": ...}`, in whatever case, by name in small letters."""
-    found: dict[str, str] = {}
-    for each in entries:
-        keys = {key.casefold(): value for key, value in each.items()}
-        name, value = text_of(keys, "name"), text_of(keys, "value")
-        if name and value:
-            found.setdefault(name.casefold(), value)
-    return found
-
-
-def headers_in(said: Body) -> dict[str, str]:
-    """Return the headers in an object of names and texts, by name in small letters; others than texts are left out."""
-    return {name.casefold(): text for name in said if isinstance(said[name], str) and (text := text_of(said, name))}
+def bounce(*said: str | None, is_hard: bool) -> str:
+    """Return the type of a bounce: hard if it is called so, unless something that was said names a status 4.x.x."""
+    is_temporary = any(each and _TEMPORARY.search(each) for each in said)
+    return "hard_bounced" if is_hard and not is_temporary else "soft_bounced"
 
 
 def message_id(text: str | None) -> str | None:

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 
 from crmflow.core.model import Event
 from crmflow.sources.bodies import JsonSource, Told, unknown
-from crmflow.sources.letters import kind_of
-from crmflow.sources.mail import address, bounce, headers_in, message_id, workflow_in
+from crmflow.sources.letters import came_in, has_token, headers_in
+from crmflow.sources.mail import address, bounce, message_id, workflow_in
 from crmflow.sources.moments import epoch
 from crmflow.sources.objects import Body, Element, LineError, object_of, read_elements, required_text, text_of, word_of
 from crmflow.sources.suspicion import is_machine, user_agent
@@ -48,7 +48,7 @@ def tell(body: Body, terms: Terms) -> Iterator[Told]:
     if word is None:
         return
     if word == "inbound":
-        yield _letter(body, mail)
+        yield from _letter(body, mail)
         return
     if word not in EVENTS:
         yield unknown(word)
@@ -68,16 +68,11 @@ def tell(body: Body, terms: Terms) -> Iterator[Told]:
     )
 
 
-def _letter(body: Body, mail: Body) -> Event:
-    """Return what a mail tells that came in."""
-    headers = headers_in(object_of(mail, "headers"))
-    return Event(
-        type=kind_of(headers),
-        at=epoch(body.get("ts")),
-        record_type="prospect",
-        name=address(required_text(mail, "from_email")),
-        id=message_id(headers.get("message-id")),
-    )
+def _letter(body: Body, mail: Body) -> Iterator[Event]:
+    """Yield what a mail is that came in."""
+    headers = {"subject": text_of(mail, "subject") or ""} | headers_in(mail.get("headers"))
+    id_, is_answer = message_id(headers.get("message-id")), has_token(text_of(mail, "email"))
+    return came_in(headers, required_text(mail, "from_email"), epoch(body.get("ts")), id_, is_answer=is_answer)
 
 
 def read(text: str) -> list[Element]:

@@ -59,16 +59,17 @@ def iso(value: object, zone: tzinfo | None = None) -> datetime:
         raise _no_time(value) from error
 
 
-def rfc5322(text: str) -> datetime:
-    """Return the moment, in UTC, that a mail's header names (`Tue, 03 Mar 2026 10:00:00 +0100`); `-0000` is UTC.
+def rfc5322(text: str, zone: tzinfo | None = None) -> datetime:
+    """Return the moment, in UTC, that a mail's header names (`Tue, 03 Mar 2026 10:00:00 +0100`), or an ISO 8601 text.
 
-    Raises `LineError`.
+    Where it names no offset, it is by the clocks of `zone`; `-0000` is UTC. Raises `LineError` as `iso` does.
     """
     try:
         at = parsedate_to_datetime(text)
-        return _not_too_early(at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC), text)
-    except (TypeError, ValueError, IndexError, OverflowError) as error:
-        raise _no_time(text) from error
+    except (TypeError, ValueError, IndexError, OverflowError):  # which one depends on how wrong a date is
+        return iso(text, zone)
+    is_utc = at.tzinfo is None and "-0000" in text  # the moment is known, only the sender's clock is not
+    return iso(f"{at.isoformat()}Z" if is_utc else at.isoformat(), zone)
 
 
 def _number(value: object) -> float:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from crmflow.core.model import Event
 from crmflow.sources.bodies import JsonSource, Told, unknown
-from crmflow.sources.letters import kind_of
-from crmflow.sources.mail import address, bounce, headers_in, message_id, workflow_in
-from crmflow.sources.moments import epoch, rfc5322
-from crmflow.sources.objects import Body, LineError, object_of, objects_of, required_text, text_of
+from crmflow.sources.letters import came_in, has_token, headers_in, written_at
+from crmflow.sources.mail import address, bounce, message_id, workflow_in
+from crmflow.sources.moments import epoch
+from crmflow.sources.objects import Body, object_of, required_text, text_of
 from crmflow.sources.suspicion import is_machine, user_agent
 from crmflow.sources.terms import Terms
 
@@ -60,7 +60,7 @@ def tell(body: Body, terms: Terms) -> Iterator[Told]:
     for group in groups:
         said = object_of(groups, group)
         if group == _LETTER:
-            yield _letter(said)
+            yield from _letter(said, terms)
             continue
         word = required_text(said, "type")
         yield unknown(word) if word not in EVENTS else _event(word, said, terms)
@@ -85,19 +85,15 @@ def _event(word: str, said: Body, terms: Terms) -> Event:
     )
 
 
-def _letter(said: Body) -> Event:
-    """Return what a mail tells that came in."""
-    headers: dict[str, str] = {}
-    for each in objects_of(object_of(said, "content"), "headers"):
-        headers |= headers_in(each)
-    if "date" not in headers:
-        raise LineError("a mail that came in without a date")
-    return Event(
-        type=kind_of(headers),
-        at=rfc5322(headers["date"]),
-        record_type="prospect",
-        name=address(text_of(said, "friendly_from") or required_text(said, "msg_from")),
-        id=message_id(headers.get("message-id")),
+def _letter(said: Body, terms: Terms) -> Iterator[Event]:
+    """Yield what a mail is that came in."""
+    headers = headers_in(object_of(said, "content").get("headers"))
+    return came_in(
+        headers,
+        text_of(said, "friendly_from") or required_text(said, "msg_from"),
+        written_at(headers, terms.zone),
+        message_id(headers.get("message-id")),
+        is_answer=has_token(text_of(said, "rcpt_to")),
     )
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from crmflow.sources.mail import address, message_id, workflow_in
+from crmflow.sources.mail import address, bounce, message_id, workflow_in
 from crmflow.sources.objects import LineError
 from crmflow.sources.suspicion import is_machine
 from crmflow.sources.terms import Terms
@@ -33,6 +33,15 @@ def test_a_message_id_has_no_brackets_and_no_spaces() -> None:
     assert message_id(" <m-1@acme.example> ") == message_id("m-1@acme.example") == "m-1@acme.example"
     assert message_id("<[a]@b>") == "[a]@b"
     assert message_id(None) is message_id("") is message_id("<>") is None
+
+
+def test_a_failure_that_may_pass_is_known_by_its_code() -> None:
+    """By an enhanced one wherever it stands, by a plain one at the beginning; other numbers tell nothing."""
+    for said in ("4.2.2", "550 mailbox full (4.2.2)", "452 no space", "smtp; 450 greylisted", " 421"):
+        assert bounce(None, "5.1.1", said, is_hard=True) == "soft_bounced"
+    for other in ("5.1.1", "550 5.1.1 unknown", "498", "by 4.4.4.4", "exim 4.94.2", "5.4.2.2", "room 452", "", None):
+        assert bounce(other, is_hard=True) == "hard_bounced"
+        assert bounce(other, is_hard=False) == "soft_bounced"
 
 
 @pytest.mark.parametrize(
