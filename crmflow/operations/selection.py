@@ -113,7 +113,8 @@ def read_selection(store: Store, request: Request, kind: RecordType) -> Iterator
     while part := list(islice(rows, ROWS_AT_ONCE)):
         is_empty = False
         has_fault = has_fault or any(row.fault is not None for row in part)
-        columns |= {name: None for row in part for name in row.cells}
+        if table.is_typed:
+            columns |= {name: None for row in part for name in row.cells}
         yield _located(store, kind, [_selected(row, wanted) for row in part])
     if is_empty:
         raise CrmflowError(f"{path}: no row is selected", hint="a selection without rows does not mean everything")
@@ -123,7 +124,7 @@ def read_selection(store: Store, request: Request, kind: RecordType) -> Iterator
 
 def _located(store: Store, kind: RecordType, part: Sequence[Selected]) -> list[Selected]:
     found = records.find(store, kind, {row.name for row in part if row.fault is None})
-    return [row._replace(record=None if row.fault else found.get(row.name)) for row in part]
+    return [Selected(row.row, row.name, row.fault, None if row.fault else found.get(row.name)) for row in part]
 
 
 def _require_column(path: str, wanted: Sequence[str], columns: Collection[str]) -> None:

@@ -192,7 +192,7 @@ class _CsvReader:
         cells = self._next_cells() or []
         if self._row_fault:
             raise CrmflowError(f"{where}: the header can't be read: {self._row_fault}", hint="save it as UTF-8 CSV")
-        columns = tuple(map(_plain, cells))
+        columns = tuple(_unguarded(cell.strip()) for cell in cells)
         for position, column in enumerate(columns, start=1):
             if not column:
                 raise CrmflowError(f"{where}: column {position} of the header has no name", hint="name it or remove it")
@@ -208,7 +208,10 @@ class _CsvReader:
             elif not _is_blank("".join(self._row_lines)):
                 is_whole = len(cells) == len(columns)
                 fault = None if is_whole else f"{len(cells)} cells where the header has {len(columns)}"
-                yield Row(self._row_start, dict(zip(columns, map(_plain, cells), strict=False)), fault)
+                plain = [cell.strip() for cell in cells]
+                if any("'" in line for line in self._row_lines):
+                    plain = [_unguarded(cell) for cell in plain]
+                yield Row(self._row_start, dict(zip(columns, plain, strict=False)), fault)
 
     def _next_cells(self) -> list[str] | None:
         """Return the next row, None at the end; sets what is known of it."""
@@ -259,8 +262,7 @@ def _delimiter(path: str, header: str) -> str:
     return max(_DELIMITERS, key=bare.count)
 
 
-def _plain(cell: str) -> str:
-    text = cell.strip()
+def _unguarded(text: str) -> str:
     return text[1:] if text.startswith("'") and text.lstrip("'").startswith(_GUARDED) else text
 
 
