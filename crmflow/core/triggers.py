@@ -187,6 +187,10 @@ class Rules:
             if not event.is_suspect or _counts_suspects(trigger)
         )
 
+    def has_workflow_of(self, event: Event) -> bool:
+        """Tell whether the workflow that an event names is in force; one that it need not name is, too."""
+        return event.type not in NAMING_WORKFLOW or event.workflow in self.workflows or lacks_workflow(event)
+
     def would_be_wanted(self, event: Event) -> bool:
         """Tell whether anything in force could want the event, were it not suspect."""
         return self.is_wanted(msgspec.structs.replace(event, is_suspect=False))

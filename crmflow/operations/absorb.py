@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from crmflow.core.model import EMAIL_FIELD, Bounce, Event, FieldChange, RecordType
-from crmflow.core.triggers import NAMING_WORKFLOW, Rules, field_change, lacks_workflow
+from crmflow.core.triggers import Rules, field_change
 from crmflow.operations.attribution import keep_mail, settle_by_mail
 from crmflow.operations.settling import Settled, settle_events
 from crmflow.store import fields, records, retractions
@@ -92,11 +92,7 @@ def _new_email(event: Event) -> str | None:
 
 
 def _locate(store: Store, rules: Rules, events: Iterable[Event]) -> list[tuple[int, Event]]:
-    events = [
-        event
-        for event in events
-        if event.type not in NAMING_WORKFLOW or event.workflow in rules.workflows or lacks_workflow(event)
-    ]
+    events = [event for event in events if rules.has_workflow_of(event)]
     names: dict[RecordType, set[str]] = {}
     for event in events:
         names.setdefault(event.record_type, set()).add(event.name)

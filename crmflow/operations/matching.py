@@ -15,7 +15,7 @@ from crmflow.core.earliest import Candidate, Earliest, listed, offer
 from crmflow.core.errors import SourceError
 from crmflow.core.identity import identity
 from crmflow.core.model import Event, RecordType
-from crmflow.core.triggers import NAMING_WORKFLOW, Rules, has_lasting_effect, lacks_workflow
+from crmflow.core.triggers import Rules, has_lasting_effect, lacks_workflow
 from crmflow.operations.harvest import Task, harvest, rules_of
 from crmflow.sources.batches import Batch
 from crmflow.sources.exits import Matched, checksum, merged, pack, unpack
@@ -107,11 +107,7 @@ def _pieces(snapshot: Snapshot, part: Part) -> Iterator[Matched]:
 
 def _located(snapshot: Snapshot, rules: Rules, events: Sequence[Event], found: Matched) -> list[tuple[int, Event]]:
     """Return the events about records that are known, each with the record's number; count all."""
-    of_ours = [
-        event
-        for event in events
-        if event.type not in NAMING_WORKFLOW or event.workflow in rules.workflows or lacks_workflow(event)
-    ]
+    of_ours = [event for event in events if rules.has_workflow_of(event)]
     names: dict[RecordType, set[str]] = {}
     for event in of_ours:
         names.setdefault(event.record_type, set()).add(event.name)
