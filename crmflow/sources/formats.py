@@ -1,6 +1,6 @@
 """The formats that logs may have, and how the format of a log is found out: by looking at how it begins.
 
-A format is a row here and a module beside this one, which is loaded when it is needed: for a log that is not plainly
+A format is a row here and a module (the foreign ones in a folder), loaded when it is needed: for a log that is not plainly
 ours. The order of the rows decides where two formats would recognise a log.
 """
 
@@ -34,109 +34,109 @@ def _crmflow() -> Source:
 
 
 def _sendgrid() -> Source:
-    from crmflow.sources import sendgrid
+    from crmflow.sources.foreign import sendgrid
 
     return sendgrid.SOURCE
 
 
 def _ses() -> Source:
-    from crmflow.sources import ses
+    from crmflow.sources.foreign import ses
 
     return ses.SOURCE
 
 
 def _mailgun() -> Source:
-    from crmflow.sources import mailgun
+    from crmflow.sources.foreign import mailgun
 
     return mailgun.SOURCE
 
 
 def _postmark() -> Source:
-    from crmflow.sources import postmark
+    from crmflow.sources.foreign import postmark
 
     return postmark.SOURCE
 
 
 def _resend() -> Source:
-    from crmflow.sources import resend
+    from crmflow.sources.foreign import resend
 
     return resend.SOURCE
 
 
 def _brevo() -> Source:
-    from crmflow.sources import brevo
+    from crmflow.sources.foreign import brevo
 
     return brevo.SOURCE
 
 
 def _sparkpost() -> Source:
-    from crmflow.sources import sparkpost
+    from crmflow.sources.foreign import sparkpost
 
     return sparkpost.SOURCE
 
 
 def _mandrill() -> Source:
-    from crmflow.sources import mandrill
+    from crmflow.sources.foreign import mandrill
 
     return mandrill.SOURCE
 
 
 def _calendly() -> Source:
-    from crmflow.sources import calendly
+    from crmflow.sources.foreign import calendly
 
     return calendly.SOURCE
 
 
 def _segment() -> Source:
-    from crmflow.sources import segment
+    from crmflow.sources.foreign import segment
 
     return segment.SOURCE
 
 
 def _cloudevents() -> Source:
-    from crmflow.sources import cloudevents
+    from crmflow.sources.foreign import cloudevents
 
     return cloudevents.SOURCE
 
 
 def _pipedrive() -> Source:
-    from crmflow.sources import pipedrive
+    from crmflow.sources.foreign import pipedrive
 
     return pipedrive.SOURCE
 
 
 def _hubspot() -> Source:
-    from crmflow.sources import hubspot
+    from crmflow.sources.foreign import hubspot
 
     return hubspot.SOURCE
 
 
 def _close() -> Source:
-    from crmflow.sources import close
+    from crmflow.sources.foreign import close
 
     return close.SOURCE
 
 
 def _salesforce() -> Source:
-    from crmflow.sources import salesforce
+    from crmflow.sources.foreign import salesforce
 
     return salesforce.SOURCE
 
 
 def _accesslog() -> Source:
-    from crmflow.sources import accesslog
+    from crmflow.sources.foreign import accesslog
 
     return accesslog.SOURCE
 
 
 def _combined() -> Source:
-    from crmflow.sources import combined
+    from crmflow.sources.foreign import combined
 
     return combined.SOURCE
 
 
 def _cloudfront() -> Source:
-    from crmflow.sources import cloudfront
+    from crmflow.sources.foreign import cloudfront
 
     return cloudfront.SOURCE
 

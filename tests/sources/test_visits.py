@@ -8,7 +8,7 @@ import pytest
 from crmflow.core.errors import UsageError
 from crmflow.core.triggers import EVERYTHING
 from crmflow.operations.tracking import snippet
-from crmflow.sources import combined
+from crmflow.sources.foreign import combined
 from crmflow.sources.logs import Piece
 from crmflow.sources.terms import Terms
 
