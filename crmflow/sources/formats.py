@@ -1,6 +1,6 @@
 """The formats that logs may have, and how the format of a log is found out: by looking at how it begins.
 
-A format is a row here and a module (the foreign ones in a folder), loaded when it is needed: for a log that is not plainly
+A format is a row here and a module (foreign ones lie in a folder), loaded when needed: for a log that is not plainly
 ours. The order of the rows decides where two formats would recognise a log.
 """
 
@@ -141,12 +141,28 @@ def _cloudfront() -> Source:
     return cloudfront.SOURCE
 
 
+def _mbox() -> Source:
+    from crmflow.sources.foreign import mailbox
+
+    return mailbox.MBOX
+
+
+def _eml() -> Source:
+    from crmflow.sources.foreign import mailbox
+
+    return mailbox.EML
+
+
 class Format(NamedTuple):
-    """A format: what `--format` calls it, what it is called to people, and what loads its source."""
+    """A format: what `--format` calls it, what it is called to people, what loads its source.
+
+    Its `layout` is always the same, or it is what a log looks like (None).
+    """
 
     name: str
     title: str
     load: Callable[[], Source]
+    layout: Layout | None = None
 
 
 FORMATS: dict[str, Format] = {
@@ -171,6 +187,8 @@ FORMATS: dict[str, Format] = {
         Format("accesslog", "access logs as JSON: nginx, Caddy, Traefik", _accesslog),
         Format("combined", "access logs of Apache and nginx, combined", _combined),
         Format("cloudfront", "Amazon CloudFront, standard logs", _cloudfront),
+        Format("mbox", "mailboxes: mails one behind the other", _mbox, "mails"),
+        Format("eml", "a mail", _eml, "whole"),
     )
 }
 """Every format by its name, in the order in which they are asked whether they recognise a log."""
@@ -196,7 +214,8 @@ def terms_for(start: bytes, options: Options) -> Terms:
     head = look(start)
     name = options.format or next((each.name for each in FORMATS.values() if each.load().recognises(head)), OURS)
     said = {key: value for key, value in msgspec.structs.asdict(options).items() if key != "format"}
-    return Terms(name, head.layout, _header(head.data), **said)
+    layout = FORMATS[name].layout if name in FORMATS else None
+    return Terms(name, layout or head.layout, _header(head.data), **said)
 
 
 def pieces_of(log: Log, options: Options = ANY) -> Iterator[tuple[Piece, Terms]]:

@@ -35,8 +35,11 @@ _UTF16_WITHOUT_MARK = re.compile(rb"\{\0[^\0]\0|\0\{\0[^\0]")
 SQLITE_MAGIC = b"SQLite format 3\0"
 _Run = tuple[bytes, int | None]
 
-Layout = Literal["lines", "whole"]
-"""How a log is cut: each line means something by itself, or only the file as a whole does."""
+Layout = Literal["lines", "whole", "mails"]
+"""How a log is cut: each line means something by itself, each mail of an mbox, or only the file as a whole does."""
+
+_MAIL = re.compile(rb"\n\r?\n(?=From )")
+"""What ends a mail that another one follows."""
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -135,7 +138,36 @@ class Log:
         self, layout: Layout, offset: int, line: int, size: int = PIECE_SIZE, *, end: int | None = None
     ) -> Iterator[Piece]:
         """Yield the log from the unpacked byte `offset` on, in pieces as its layout has them; raises `SourceError`."""
-        return self.pieces(offset, line, size, end) if layout == "lines" else self.whole(offset, line)
+        match layout:
+            case "lines":
+                return self.pieces(offset, line, size, end)
+            case "mails":
+                return self.mails(offset, line, size)
+            case "whole":
+                return self.whole(offset, line)
+
+    def mails(self, offset: int, line: int, size: int = PIECE_SIZE) -> Iterator[Piece]:
+        """Yield an mbox from the unpacked byte `offset` on, in pieces of whole mails of about `size` bytes.
+
+        Raises `SourceError` for a mail of more than `MOST_WHOLE_BYTES`, and where reading fails.
+        """
+        self._reading = reading = self._new_reading()
+        reading.pass_over(offset)
+        held = b""
+        while block := reading.reader.read(size):
+            held += block
+            ends = [found.end() for found in _MAIL.finditer(held)]
+            if ends:
+                piece = Piece(held[: ends[-1]], offset, line, is_last=False)
+                yield piece
+                offset, line, held = piece.end_offset, line + piece.data.count(b"\n"), held[ends[-1] :]
+            elif len(held) > MOST_WHOLE_BYTES:
+                raise SourceError(
+                    f"{self.path}:{line}: a mail of more than {MOST_WHOLE_BYTES // MIB} MiB",
+                    hint="take it out of the mailbox, or its attachments out of it",
+                )
+        if held:
+            yield Piece(held, offset, line, is_last=True)
 
     def whole(self, offset: int, line: int) -> Iterator[Piece]:
         """Yield all from the unpacked byte `offset` on, which lies in line `line`, as one piece, if any.

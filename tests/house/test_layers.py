@@ -33,7 +33,7 @@ def _room(rooms: str, packages: str) -> Room:
 ROOMS = {
     "core": _room("core", "msgspec"),
     "definitions": _room("core definitions", "msgspec yaml"),
-    "sources": _room("core sources", "crawleruseragents fsspec msgspec zstandard"),
+    "sources": _room("core sources", "crawleruseragents flufl fsspec msgspec zstandard"),
     "store": _room("core store", "sqlite_utils"),
     "operations": _room("core definitions sources store operations", "distributed"),
     "cli": _room("core store operations cli", "platformdirs rich typer vl_convert"),

@@ -21,6 +21,9 @@ ODDITIES: tuple[Any, ...] = (
 )
 
 of_every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=str)
+of_samples_with_ends = pytest.mark.parametrize(
+    "sample", [each for each in SAMPLES if each.format not in {"eml", "mbox"}], ids=str
+)  # half a mail is a mail
 of_json_samples = pytest.mark.parametrize("sample", JSON_SAMPLES, ids=str)
 
 
@@ -134,7 +137,7 @@ def test_a_body_tells_the_same_in_every_envelope(sample: Sample, envelope: str) 
             assert terms_of(wrapped).format == sample.format
 
 
-@of_every_sample
+@of_samples_with_ends
 def test_a_payload_that_is_cut_off_is_left_or_rejected(sample: Sample) -> None:
     """Wherever it is cut, nothing is raised; what is read of it then is among what it tells whole."""
     data = sample.data
