@@ -12,6 +12,7 @@ from crmflow.core.times import shown
 from crmflow.sources import formats as known
 from crmflow.sources.batches import Batch
 from crmflow.sources.logs import open_log
+from crmflow.sources.mailboxes import logs_at
 from crmflow.sources.terms import OURS, Options
 
 Json = dict[str, Any]
@@ -27,25 +28,34 @@ class Converted(NamedTuple):
 def convert(paths: Sequence[str], options: Options, moment: Moment, say: Callable[[str], None]) -> Iterator[Converted]:
     """Yield what these logs say, piece by piece.
 
-    A log that can't be read, or not to its end, is among the faults. Raises `UsageError` for a directory,
-    and at the end `CrmflowError` where none of the logs could be read.
+    A log that can't be read, or not to its end, is among the faults. Raises `UsageError` for a directory that is no
+    Maildir, and at the end `CrmflowError` where none of the logs could be read.
     """
     is_any_read = False
-    for path in paths:
+    told: set[tuple[str, str]] = set()
+    for path, log_path in _named(paths):
         try:
-            with open_log(path) as log:
+            with open_log(log_path) as log:
                 terms = known.terms_for(log.head, options)
-                if terms.format != OURS:
+                if terms.format != OURS and (path, terms.format) not in told:
                     say(f"{path}: read as {known.FORMATS[terms.format].title}")
+                    told.add((path, terms.format))
                 is_any_read = True
                 for piece, _ in known.pieces_of(log, options):
-                    yield _converted(path, known.decode(piece, terms, moment.now))
+                    yield _converted(log_path, known.decode(piece, terms, moment.now))
                 if log.fault is not None:
-                    yield Converted([], [f"{path}: {log.fault}"])
+                    yield Converted([], [f"{log_path}: {log.fault}"])
         except SourceError as error:
             yield Converted([], [error.in_one_line()])
     if not is_any_read:
         raise CrmflowError("none of the logs could be read")
+
+
+def _named(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each log with the path by which the user named it."""
+    for path in paths:
+        for each in logs_at(path):
+            yield path, each
 
 
 def _converted(path: str, batch: Batch) -> Converted:

@@ -12,6 +12,7 @@ from crmflow.operations.lookup import require_other_file
 from crmflow.operations.recall import Gone, numbers_of, recall
 from crmflow.sources import formats
 from crmflow.sources.logs import open_log
+from crmflow.sources.mailboxes import logs_at
 from crmflow.sources.searching import Search, names_to_find, search
 from crmflow.store import records, retractions
 from crmflow.store.connection import Store
@@ -40,6 +41,7 @@ def gather(store: Store, record: int, given: Sequence[str], now: datetime) -> Ev
 
     A given log that can't be read is among the faults. Raises `UsageError` for a directory.
     """
+    given = [log for path in given for log in logs_at(path)]
     for path in given:
         require_other_file(store, path)
     memory = recall(store, [record], given=given)

@@ -22,7 +22,8 @@ from crmflow.operations.lookup import require_other_file
 from crmflow.sources import formats
 from crmflow.sources.batches import Batch, joined, unpack
 from crmflow.sources.logs import PIECE_SIZE, Log, open_log
-from crmflow.sources.terms import OURS, Options, Terms, pack_terms
+from crmflow.sources.mailboxes import is_maildir, mails_in, name_of, place_of
+from crmflow.sources.terms import MAIL, OURS, Options, Terms, pack_terms
 from crmflow.store import logs, runs, workflows
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
@@ -39,6 +40,9 @@ a while, each stretch is one.
 """
 
 MOST_UNKNOWN_TYPES = 1_000
+MAILS_A_TRANSACTION = 500
+"""How many mails of a Maildir are taken in before that is committed: a second's work."""
+
 OTHER_TYPES = "(other types)"
 """What stands for all unknown types beyond the first thousand: garbage must not fill the memory."""
 
@@ -150,10 +154,7 @@ def ingest(store: Store, paths: Sequence[str], moment: Moment, watcher: Watcher,
     with paused_collection(), Processes() as processes:
         run = _Ingest(store, moment, watcher, processes, manner)
         for path in paths:
-            try:
-                run.read_file(path)
-            except SourceError as error:
-                run.summary.faults.append(error.what if error.hint is None else f"{error.what} ({error.hint})")
+            run.read(path)
         return run.finish()
 
 
@@ -161,7 +162,7 @@ def _refuse_what_is_no_log(store: Store, paths: Sequence[str]) -> None:
     for path in paths:
         require_other_file(store, path)
         with suppress(OSError):  # what can't be looked at is for `open_log` to explain
-            if Path(path).is_dir():
+            if Path(path).is_dir() and not is_maildir(path):
                 hint = f"name the files in it, for example {path.rstrip('/')}/*.jsonl"
                 raise UsageError(f"{path} is a directory; nothing was read", hint=hint)
 
@@ -178,10 +179,44 @@ class _Ingest:
         self._seen: set[tuple[int, int]] = set()
         self._run: int | None = None
         self._readings: dict[str, tuple[int, ReadSource]] = {}
+        self._maildir: ReadSource | None = None
         self._rules = rules_of(())
         self.summary = Summary()
 
-    def read_file(self, path: str) -> None:
+    def read(self, path: str) -> None:
+        """Read a log, or the new mails of a Maildir; what can't be read is noted."""
+        try:
+            if is_maildir(path):
+                self._read_maildir(path)
+            else:
+                self._read_file(path)
+        except SourceError as error:
+            self._note_fault(error)
+
+    def _note_fault(self, fault: SourceError) -> None:
+        self.summary.faults.append(fault.what if fault.hint is None else f"{fault.what} ({fault.hint})")
+
+    def _read_maildir(self, path: str) -> None:
+        """Read the mails that no run has read; a mail keeps its name, but for its flags."""
+        read_before = () if self._manner.from_start else logs.paths_in(self._store, str(Path(path).absolute()))
+        names = set(map(name_of, read_before))
+        rest = iter([each for each in mails_in(path) if name_of(each) not in names])
+        self._maildir = ReadSource(path, 0, 0, format=MAIL)
+        while some := list(islice(rest, MAILS_A_TRANSACTION)):
+            with self._store.whole():
+                for each in some:
+                    self._read_mail(each)
+        self._maildir = None
+
+    def _read_mail(self, path: str) -> None:
+        """Read a mail where it lies by now; one that was taken out of its Maildir meanwhile is no fault."""
+        try:
+            if Path(path).exists() or (path := place_of(path) or ""):
+                self._read_file(path)
+        except SourceError as error:
+            self._note_fault(error)
+
+    def _read_file(self, path: str) -> None:
         with open_log(path) as log:
             if log.file_id is not None and log.file_id in self._seen:
                 self._watcher.say(f"{path}: the same file as one before it; read once")
@@ -193,7 +228,7 @@ class _Ingest:
                 self.summary.faults.append(f"{path}: {log.fault}")
 
     def _read(self, log: Log) -> None:
-        terms = formats.terms_for(log.head, self._manner.options)
+        terms = formats.terms_for(log.head, self._manner.options, None if self._maildir is None else MAIL)
         place = self._recognise(log)
         if place is not None and self._manner.from_start:
             place = place._replace(offset=0, line=1)
@@ -241,8 +276,7 @@ class _Ingest:
                 batches = chain([first], _until_fault(islice(stretches, more), faults))
                 del first  # only one batch is held at a time
                 for batch in batches:
-                    reading = self._reading(log, terms, known, place.offset)
-                    self._take_in(log, known, reading, batch)
+                    self._take_in(log, terms, known, place.offset, batch)
                     place = place._replace(offset=batch.end_offset, line=batch.end_line)
             self._watcher.read(log.bytes_read - read_before)
             read_before = log.bytes_read
@@ -277,8 +311,8 @@ class _Ingest:
                 return known
         return logs.get(self._store, logs.add(self._store, log.absolute_path, log.first_line))
 
-    def _take_in(self, log: Log, known: KnownLog | None, read: tuple[int, ReadSource], batch: Batch) -> None:
-        reading, source = read
+    def _take_in(self, log: Log, terms: Terms, known: KnownLog | None, offset: int, batch: Batch) -> None:
+        reading, source = self._reading(log, terms, known, offset)
         absorbed = absorb(self._store, Origin(self._number(), reading), self._rules, batch.events)
         logs.save_rejects(self._store, reading, batch.rejects)
         logs.extend_reading(self._store, reading, batch.end_offset, batch.lines)
@@ -286,7 +320,7 @@ class _Ingest:
             fingerprint = log.fingerprint(batch.end_offset) or ""
             moved_on = KnownLog(known.id, log.absolute_path, batch.end_offset, batch.end_line, fingerprint)
             logs.save_progress(self._store, moved_on)
-        source.to_offset = batch.end_offset
+        source.to_offset += batch.end_offset - offset
         source.lines += batch.lines
         self.summary.count(batch, absorbed)
         self._note(is_finished=False)
@@ -306,12 +340,16 @@ class _Ingest:
         if before is None or before[1].to_offset != offset:  # another run read between
             place = logs.Place(log.path, known.id if known else None, offset, pack_terms(terms))
             number = logs.add_reading(self._store, self._number(), place)
-            source = ReadSource(log.path, offset, offset, format=terms.format)
+            source = self._maildir or ReadSource(log.path, offset, offset, format=terms.format)
             self._readings[log.path] = number, source
-            self.summary.sources.append(source)
-            if terms.format != OURS and before is None:
-                self._watcher.say(f"{log.path}: read as {formats.FORMATS[terms.format].title}")
+            if not source.lines:  # else it is a mail of a Maildir that is told of already
+                self._tell_of(source, is_new=before is None)
         return self._readings[log.path]
+
+    def _tell_of(self, source: ReadSource, *, is_new: bool) -> None:
+        self.summary.sources.append(source)
+        if source.format != OURS and is_new:
+            self._watcher.say(f"{source.path}: read as {formats.FORMATS[source.format].title}")
 
 
 def _until_fault(stretches: Iterator[Batch], faults: list[SourceError]) -> Iterator[Batch]:

@@ -16,6 +16,7 @@ from crmflow.sources import formats
 from crmflow.sources.batches import Batch
 from crmflow.sources.exits import Exits, Matched, MatchedLog, merged
 from crmflow.sources.logs import Log, open_log
+from crmflow.sources.mailboxes import logs_at
 from crmflow.sources.readings import MIB
 from crmflow.sources.terms import OURS, Options
 from crmflow.store.snapshots import Snapshot, pieces, receive, received
@@ -66,12 +67,13 @@ def match_logs(
     planned: list[_Planned] = []
     for path in dict.fromkeys(paths):
         try:
-            if (plan := _planned(snapshot, path, manner)) is not None:
-                planned.append(plan)
-                if plan.log.terms.format != OURS:
-                    watcher.say(f"{path}: read as {formats.FORMATS[plan.log.terms.format].title}")
+            found = [plan for each in logs_at(path) if (plan := _planned(snapshot, each, manner)) is not None]
         except SourceError as error:
             faults.append(error.in_one_line())
+        else:
+            planned += found
+            for name in {plan.log.terms.format for plan in found} - {OURS}:
+                watcher.say(f"{path}: read as {formats.FORMATS[name].title}")
     cargo = Cargo(snapshot.path, snapshot.header.digest, partial(pieces, snapshot.path), received, receive)
     results = engine.map_with_file(match_part, cargo, (part for plan in planned for part in plan.parts))
     logs = []
@@ -97,7 +99,7 @@ def _planned(snapshot: Snapshot, path: str, manner: Manner) -> _Planned | None:
         terms = formats.terms_for(log.head, manner.options)
         parts = [
             Part(path, start, end, log.first_line, terms, manner.moment.now, manner.most_rejects)
-            for start, end in _ranges(log, offset, manner.part_size, is_whole=terms.layout == "whole")
+            for start, end in _ranges(log, offset, manner.part_size, is_whole=terms.layout != "lines")
         ]
         nothing = Matched.of(Batch(offset, line))
         known = MatchedLog(path, log.absolute_path, number, log.first_line, offset, line, "", terms, nothing)

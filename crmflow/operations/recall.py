@@ -17,6 +17,7 @@ from crmflow.core.triggers import Rules
 from crmflow.operations.engines.processes import Processes
 from crmflow.sources.inputs import STANDARD_INPUT
 from crmflow.sources.logs import Layout, Log, Piece, open_log
+from crmflow.sources.mailboxes import logs_at
 from crmflow.sources.rotation import can_be_read_again, whereabouts
 from crmflow.sources.searching import Found, Search, is_quick, names_to_find, search, search_packed, unpack
 from crmflow.sources.terms import Terms, pack_terms, unpack_terms
@@ -163,16 +164,17 @@ class Shelf:
     def __init__(self, store: Store, given: Sequence[str]) -> None:
         """Look at nothing yet."""
         self._store = store
-        self._given = given
+        self._given = [log for path in given for log in logs_at(path)]
+        self._given_by_first_line: dict[str | None, list[str]] | None = None
         self._first_lines: dict[str, str | None] = {}
         self._known_first_lines = logs.first_lines(store)
 
     @contextmanager
     def taken_from(self, known: KnownLog) -> Iterator[Log | None]:
         """Yield a known log, open, for the length of the block; None where it is nowhere."""
-        places = dict.fromkeys((*whereabouts(known.path), *self._given))
-        places.pop(STANDARD_INPUT, None)
         first_line = self._known_first_lines[known.id]
+        places = dict.fromkeys((*whereabouts(known.path), *self._given_beginning_with(first_line)))
+        places.pop(STANDARD_INPUT, None)
         with ExitStack() as opened:
             fitting = (
                 log
@@ -180,6 +182,13 @@ class Shelf:
                 if self._first_line(place) == first_line and (log := _opened(opened, place, known)) is not None
             )
             yield next(fitting, None)
+
+    def _given_beginning_with(self, first_line: str) -> list[str]:
+        if self._given_by_first_line is None:
+            self._given_by_first_line = {}
+            for path in self._given:
+                self._given_by_first_line.setdefault(self._first_line(path), []).append(path)
+        return self._given_by_first_line.get(first_line, [])
 
     def _first_line(self, path: str) -> str | None:
         """Return the digest of a file's first line; None where it can't be a log. None of the store's files is opened.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
 from crmflow.core.errors import CrmflowError, SourceError
@@ -12,6 +13,7 @@ from crmflow.operations.engines.processes import Processes
 from crmflow.sources import formats
 from crmflow.sources.batches import pack, unpack_refs
 from crmflow.sources.logs import Piece, open_log
+from crmflow.sources.mailboxes import logs_at
 from crmflow.sources.tables import Row, Table, read_rows
 from crmflow.sources.terms import Options, Terms
 
@@ -64,7 +66,7 @@ def everybody(
 def _named_in(logs: Sequence[str], now: datetime, options: Options) -> set[Ref]:
     found: set[Ref] = set()
     with Processes() as processes:
-        for path in logs:
+        for path in chain.from_iterable(map(logs_at, logs)):
             try:
                 with open_log(path) as log:
                     tasks = (_Task(piece, terms, now) for piece, terms in formats.pieces_of(log, options))

@@ -17,7 +17,7 @@ from crmflow.sources.envelopes import unwrap
 from crmflow.sources.inputs import BOM
 from crmflow.sources.logs import Layout, Log, Piece
 from crmflow.sources.objects import Body, Element, LineError, elements_at, read_utf8
-from crmflow.sources.terms import OURS, Head, Options, Source, Terms, zone_named
+from crmflow.sources.terms import MAIL, OURS, Head, Options, Source, Terms, zone_named
 
 _LINES_LOOKED_AT = 20
 _WHITE = b" \t\r\n"
@@ -188,7 +188,7 @@ FORMATS: dict[str, Format] = {
         Format("combined", "access logs of Apache and nginx, combined", _combined),
         Format("cloudfront", "Amazon CloudFront, standard logs", _cloudfront),
         Format("mbox", "mailboxes: mails one behind the other", _mbox, "mails"),
-        Format("eml", "a mail", _eml, "whole"),
+        Format(MAIL, "a mail", _eml, "mail"),
     )
 }
 """Every format by its name, in the order in which they are asked whether they recognise a log."""
@@ -209,13 +209,20 @@ def require_known(options: Options) -> None:
         zone_named(options.assume_tz)
 
 
-def terms_for(start: bytes, options: Options) -> Terms:
-    """Return how a log is to be read that begins like this; where nothing recognises it, as our own events."""
+def terms_for(start: bytes, options: Options, known: str | None = None) -> Terms:
+    """Return how a log is to be read that begins like this; where nothing recognises it, as our own events.
+
+    Its format may be `known` from where it lies.
+    """
     head = look(start)
-    name = options.format or next((each.name for each in FORMATS.values() if each.load().recognises(head)), OURS)
+    name = options.format or known or _recognised(head)
     said = {key: value for key, value in msgspec.structs.asdict(options).items() if key != "format"}
     layout = FORMATS[name].layout if name in FORMATS else None
     return Terms(name, layout or head.layout, _header(head.data), **said)
+
+
+def _recognised(head: Head) -> str:
+    return next((each.name for each in FORMATS.values() if each.load().recognises(head)), OURS)
 
 
 def pieces_of(log: Log, options: Options = ANY) -> Iterator[tuple[Piece, Terms]]:

@@ -13,12 +13,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
 from crmflow.core.errors import SourceError
 from crmflow.sources.inputs import STANDARD_INPUT, UTF16_BOMS, Input, open_input
+from crmflow.sources.mailboxes import headers_at, runs_of_mbox, whole_mail
 from crmflow.sources.readings import MIB, Prefix, Reading
 from crmflow.sources.remote import is_url
 
@@ -34,12 +35,10 @@ KEPT_BYTES = 64 * 1024
 _UTF16_WITHOUT_MARK = re.compile(rb"\{\0[^\0]\0|\0\{\0[^\0]")
 SQLITE_MAGIC = b"SQLite format 3\0"
 _Run = tuple[bytes, int | None]
+_Any = TypeVar("_Any")
 
-Layout = Literal["lines", "whole", "mails"]
-"""How a log is cut: each line means something by itself, each mail of an mbox, or only the file as a whole does."""
-
-_MAIL = re.compile(rb"\n\r?\n(?=From )")
-"""What ends a mail that another one follows."""
+Layout = Literal["lines", "whole", "mails", "mail"]
+"""How a log is cut: each line means something by itself, each mail of an mbox, the file as a whole, or as one mail."""
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -47,7 +46,8 @@ class Piece(msgspec.Struct, frozen=True):
 
     Only the last piece of a log may end without a newline: that line is unfinished. Where `oversized` is a number, the
     piece is one line longer than `MAX_LINE_BYTES`: `oversized` is its true length with the newline, and `data` only its
-    beginning, followed by the newline if the line is finished.
+    beginning, followed by the newline if the line is finished. A mail that is too large is oversized, too; newlines in
+    what is not in `data` are the `lines_left_out`.
     """
 
     data: bytes
@@ -55,6 +55,12 @@ class Piece(msgspec.Struct, frozen=True):
     line: int
     is_last: bool
     oversized: int | None = None
+    lines_left_out: int = 0
+
+    @property
+    def end_line(self) -> int:
+        """Return the number of the line that follows the piece."""
+        return self.line + self.data.count(b"\n") + self.lines_left_out
 
     @property
     def end_offset(self) -> int:
@@ -65,9 +71,10 @@ class Piece(msgspec.Struct, frozen=True):
 class Log:
     """An open log: `path` as the user gave it, `absolute_path`, its beginning (`head`), and what makes it known again.
 
-    What can be read again `has_identity`: a `first_line` (SHA-256, hex, of its first line without the newline, of 64
-    KiB at most, or what an object is known by; None for an empty log) and fingerprints; a regular file has a `file_id`
-    (device and inode), too. A stream has none of them. `total_bytes` is the size as stored, None for a stream.
+    What can be read again `has_identity`: a `first_line` (SHA-256, hex, of its first line without the newline, of a
+    mail's headers, of 64 KiB at most, or what an object is known by; None for an empty log) and fingerprints; a regular
+    file has a `file_id` (device and inode), too. A stream has none of them. `total_bytes` is the size as stored, None
+    for a stream.
     """
 
     def __init__(self, opened: Input) -> None:
@@ -90,8 +97,8 @@ class Log:
         return self._reading.is_packed
 
     def _name(self) -> str:
-        line = self.head.partition(b"\n")[0]
-        return self._input.identity or hashlib.sha256(line).hexdigest()
+        beginning = headers_at(self.head) or self.head.partition(b"\n")[0]
+        return self._input.identity or hashlib.sha256(beginning).hexdigest()
 
     @property
     def bytes_read(self) -> int:
@@ -131,8 +138,7 @@ class Log:
         for (data, oversized), is_last in _with_last(_without_broken_line(reading, _runs(reading.reader, size))):
             piece = Piece(data, offset, line, is_last, oversized)
             yield piece
-            offset = piece.end_offset
-            line += data.count(b"\n")
+            offset, line = piece.end_offset, piece.end_line
 
     def cut(
         self, layout: Layout, offset: int, line: int, size: int = PIECE_SIZE, *, end: int | None = None
@@ -143,31 +149,34 @@ class Log:
                 return self.pieces(offset, line, size, end)
             case "mails":
                 return self.mails(offset, line, size)
+            case "mail":
+                return self.mail(offset, line)
             case "whole":
                 return self.whole(offset, line)
 
     def mails(self, offset: int, line: int, size: int = PIECE_SIZE) -> Iterator[Piece]:
         """Yield an mbox from the unpacked byte `offset` on, in pieces of whole mails of about `size` bytes.
 
-        Raises `SourceError` for a mail of more than `MOST_WHOLE_BYTES`, and where reading fails.
+        Raises `SourceError` where reading fails.
         """
         self._reading = reading = self._new_reading()
         reading.pass_over(offset)
-        held = b""
-        while block := reading.reader.read(size):
-            held += block
-            ends = [found.end() for found in _MAIL.finditer(held)]
-            if ends:
-                piece = Piece(held[: ends[-1]], offset, line, is_last=False)
-                yield piece
-                offset, line, held = piece.end_offset, line + piece.data.count(b"\n"), held[ends[-1] :]
-            elif len(held) > MOST_WHOLE_BYTES:
-                raise SourceError(
-                    f"{self.path}:{line}: a mail of more than {MOST_WHOLE_BYTES // MIB} MiB",
-                    hint="take it out of the mailbox, or its attachments out of it",
-                )
-        if held:
-            yield Piece(held, offset, line, is_last=True)
+        for run, is_last in _with_last(runs_of_mbox(reading.reader, size)):
+            piece = Piece(run.data, offset, line, is_last, run.oversized, run.lines_left_out)
+            yield piece
+            offset, line = piece.end_offset, piece.end_line
+
+    def mail(self, offset: int, line: int) -> Iterator[Piece]:
+        """Yield all from the unpacked byte `offset` on as the one mail that it is, if any.
+
+        Raises `SourceError` where reading fails.
+        """
+        self._reading = reading = self._new_reading()
+        reading.pass_over(offset)
+        if (run := whole_mail(reading.reader, PIECE_SIZE)) is not None:
+            yield Piece(
+                run.data, offset, line, is_last=True, oversized=run.oversized, lines_left_out=run.lines_left_out
+            )
 
     def whole(self, offset: int, line: int) -> Iterator[Piece]:
         """Yield all from the unpacked byte `offset` on, which lies in line `line`, as one piece, if any.
@@ -270,9 +279,9 @@ def _without_broken_line(reading: Reading, runs: Iterator[_Run]) -> Iterator[_Ru
             yield whole, oversized
 
 
-def _with_last(runs: Iterator[_Run]) -> Iterator[tuple[_Run, bool]]:
+def _with_last(runs: Iterator[_Any]) -> Iterator[tuple[_Any, bool]]:
     """Yield every run with whether it is the last one."""
-    previous: _Run | None = None
+    previous: _Any | None = None
     for run in runs:
         if previous is not None:
             yield previous, False

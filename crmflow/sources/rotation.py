@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from crmflow.sources.mailboxes import maildir_of, place_of
 from crmflow.sources.remote import is_url
 
 _ROTATED = re.compile(r"[-_.]?\d[\d_.:T-]*$")
@@ -18,10 +19,14 @@ def whereabouts(path: str) -> Iterator[str]:
     """Yield the path of a log, then those of the files beside it whose names begin with the log's own, in order.
 
     The own name is what stands before the first point, without a number or date at its end: that of `events.jsonl.1`,
-    `events.2026-03-01.jsonl.gz` and `events-20260301.jsonl` is `events`.
+    `events.2026-03-01.jsonl.gz` and `events-20260301.jsonl` is `events`. A mail of a Maildir has moved within that.
     """
     yield path
     if is_url(path):
+        return
+    if maildir_of(path) is not None:
+        moved = place_of(path)
+        yield from [] if moved is None else [moved]
         return
     log = Path(path)
     stem = log.name.partition(".")[0]

@@ -18,6 +18,9 @@ from crmflow.sources.objects import Body
 OURS = "crmflow"
 """The format of our own events: what a log is taken for that no other format recognises."""
 
+MAIL = "eml"
+"""The format of a file that is a mail, as those of a Maildir are."""
+
 WORKFLOW_KEY = "workflow"
 PROSPECT_PARAM = "p"
 

@@ -71,6 +71,12 @@ def at_path(store: Store, path: str) -> KnownLog | None:
     return KnownLog(*row) if row else None
 
 
+def paths_in(store: Store, folder: str) -> list[str]:
+    """Return the absolute paths of all known logs that were last read somewhere below a folder."""
+    rows = store.rows("SELECT path FROM log WHERE path >= ? AND path < ?", [f"{folder}/", f"{folder}0"])
+    return [path for (path,) in rows]
+
+
 def get(store: Store, log: int) -> KnownLog:
     """Return a log by its number."""
     [row] = store.rows(f"SELECT {_COLUMNS} FROM log WHERE id = ?", [log])

@@ -15,6 +15,7 @@ from email import message_from_bytes
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
+from email.parser import BytesHeaderParser
 from email.utils import getaddresses
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from crmflow.sources.letters import Headers, came_in, is_automatic, written_at
 from crmflow.sources.lines import rejected
 from crmflow.sources.logs import Piece
 from crmflow.sources.mail import address, message_id
+from crmflow.sources.mailboxes import KEPT_OF_LARGE, starts_of_mails
 from crmflow.sources.objects import LineError
 from crmflow.sources.terms import Head, Terms
 
@@ -40,11 +42,16 @@ else:
 
 _HEADER = re.compile(rb"[!-9;-~]+:[ \t\r\n]")
 _OF_MAIL = re.compile(rb"^(?:received|message-id|date|from|return-path|mime-version):", re.IGNORECASE | re.MULTILINE)
-_NEXT = re.compile(rb"(?<=\n\n)From |(?<=\n\r\n)From ")
+_EMPTY_LINE = (b"\n\n", b"\n\r\n")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _ID_IN_TEXT = re.compile(r"^message-id:\s*<([^<>\s]+)>", re.IGNORECASE | re.MULTILINE)
 _DAEMONS = ("mailer-daemon@", "postmaster@", "mail-daemon@")
 _NO_ASCII = re.compile(rb"[\x80-\xff]")
+_TELLING_PARTS = (b"multipart/report", b"message/delivery-status", b"text/calendar")
+"""Types of parts that tell what a mail is."""
+
+_read_headers = BytesHeaderParser().parsebytes
+
 _MOST_OF_BODY = 20_000
 """So many characters of a bounce that is no report are looked at."""
 
@@ -62,12 +69,16 @@ class _Told(msgspec.Struct):
     terms: Terms
 
 
-def events_in(data: bytes, terms: Terms) -> Iterator[Event]:
-    """Yield what a mail tells, without ids of their own; raises `LineError` for what can't be understood."""
-    mail = message_from_bytes(_with_line_feeds(data))
-    headers = {name.casefold(): _text(value) for name, value in reversed(mail.items())}
+def _events_in(data: bytes, mail: Mail, headers: Headers, terms: Terms) -> Iterator[Event]:
+    """Yield what a mail tells, without ids of their own; raises `LineError` for what can't be understood.
+
+    `mail` is without its parts; they are looked for where they may tell something that the headers do not.
+    """
     if not {"from", "date", "received"} & headers.keys():
         raise LineError("no mail: it has no From, Date or Received")
+    folded = data.lower()
+    if _is_from_daemon(headers) or any(kind in folded for kind in _TELLING_PARTS):
+        mail = message_from_bytes(data)
     told = _Told(mail, headers, written_at(headers, terms.zone), terms)
     report = _report_type(mail)
     if report == "delivery-status" or _part(mail, "message/delivery-status") is not None:
@@ -202,8 +213,9 @@ def _body(mail: Mail) -> str:
 def _text(value: object) -> str:
     """Return a header as text, whatever it was written in."""
     text = str(value)
-    with suppress(ValueError, LookupError, MessageError):
-        text = str(make_header(decode_header(text)))
+    if "=?" in text:
+        with suppress(ValueError, LookupError, MessageError):
+            text = str(make_header(decode_header(text)))
     return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
@@ -213,14 +225,17 @@ def _with_line_feeds(data: bytes) -> bytes:
 
 def outcomes_in(data: bytes, line: int, offset: int, terms: Terms, now: datetime) -> list[Outcome]:
     """Return what a mail tells, each with an id and its line; a reject for one that can't be understood."""
+    text = _with_line_feeds(data[:KEPT_OF_LARGE])
+    mail = _read_headers(text.partition(b"\n\n")[0])
+    headers = {name.casefold(): _text(value) for name, value in reversed(mail.items())}
     try:
-        events = list(events_in(data, terms))
+        events = list(_events_in(text, mail, headers, terms))
     except LineError as fault:
         return [rejected(line, offset, str(fault), data)]
     if any(each.at > now + FUTURE_TOLERANCE for each in events):
         return [rejected(line, offset, "time more than a day in the future", data)]
-    own = message_id(_text(message_from_bytes(_with_line_feeds(data)).get("message-id", "")))
-    base = f"{terms.format}:{own or f'sha256:{hashlib.sha256(data.strip()).hexdigest()}'}"
+    own = message_id(headers.get("message-id"))
+    base = f"{terms.format}:{own or f'sha256:{hashlib.sha256(data[:KEPT_OF_LARGE].strip()).hexdigest()}'}"
     ids = [base] if len(events) == 1 else [f"{base}#{each.name}" for each in events]
     told = [msgspec.structs.replace(each, id=id_, line=line) for each, id_ in zip(events, ids, strict=True)]
     return [*told] or [NOTHING]
@@ -236,7 +251,7 @@ class _Eml:
 
     def decode(self, piece: Piece, terms: Terms, now: datetime, _interest: Interest) -> Batch:
         """Return what the mail says."""
-        batch = Batch(piece.end_offset, piece.line + piece.data.count(b"\n"))
+        batch = Batch(piece.end_offset, piece.end_line)
         batch.take_all(outcomes_in(piece.data, piece.line, piece.offset, terms, now))
         return batch
 
@@ -255,22 +270,33 @@ class _Mbox(_Eml):
 
     def decode(self, piece: Piece, terms: Terms, now: datetime, _interest: Interest) -> Batch:
         """Return what the mails of a piece say; the last one of a log that does not end in an empty line is left."""
+        if piece.oversized is not None:
+            return self._large(piece, terms, now)
         batch = Batch(piece.offset, piece.line)
-        starts = [0, *(found.start() for found in _NEXT.finditer(piece.data)), len(piece.data)]
+        starts = [0, *starts_of_mails(piece.data), len(piece.data)]
         for start, end in pairwise(starts):
             data = piece.data[start:end]
-            if end == len(piece.data) and piece.is_last and not data.endswith((b"\n\n", b"\n\r\n")):
+            if end == len(piece.data) and piece.is_last and not data.endswith(_EMPTY_LINE):
                 batch.incomplete = 1
                 break
-            batch.take_all(outcomes_in(_unquoted(data), batch.end_line, batch.end_offset, terms, now))
+            batch.take_all(outcomes_in(_unquoted(data[:KEPT_OF_LARGE]), batch.end_line, batch.end_offset, terms, now))
             batch.end_offset += len(data)
             batch.end_line += data.count(b"\n")
+        return batch
+
+    def _large(self, piece: Piece, terms: Terms, now: datetime) -> Batch:
+        """Return what a mail says of which only the beginning is there."""
+        if piece.is_last and not piece.data.endswith(_EMPTY_LINE):
+            return Batch(piece.offset, piece.line, incomplete=1)
+        batch = Batch(piece.end_offset, piece.end_line)
+        batch.take_all(outcomes_in(_unquoted(piece.data), piece.line, piece.offset, terms, now))
         return batch
 
 
 def _unquoted(data: bytes) -> bytes:
     """Return a mail without the line before it, and with what that line made of its own `From `."""
-    return _QUOTED_FROM.sub(rb"\1", data.partition(b"\n")[2])
+    mail = data[data.find(b"\n") + 1 :]
+    return _QUOTED_FROM.sub(rb"\1", mail) if b">From " in mail else mail
 
 
 EML = _Eml()
