@@ -106,7 +106,7 @@ SchedulerOption = Annotated[
 
 _COUNTS = (
     *("lines", "rejected", "without_effect", "unmatched", "considered", "retracted", "suspect", "ambiguous"),
-    *("exits", "moved", "incomplete"),
+    *("exits", "moved", "reopened", "incomplete"),
 )
 
 

@@ -7,18 +7,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from crmflow.core.codec import encode_value
-from crmflow.core.model import Enrollment, Event, Scalar
+from crmflow.core.haste import Click, Located, Mail, hasty_moments, is_of_mail, judged
+from crmflow.core.model import Enrollment, Scalar
 from crmflow.core.settlement import Decision, decide
 from crmflow.core.triggers import Rules, field_change, lacks_workflow, of_workflows, tells_workflow
-
-Located = tuple[int, Event]
-"""An event and the number of the record that it is about."""
 
 
 def replay(rules: Rules, enrolled: Sequence[Enrollment], events: Iterable[Located]) -> list[Decision]:
     """Return how each enrollment stands after these events, whatever their order."""
-    events = attributed(events)
+    events = attributed(_judged(rules, list(events)))
     return [_settled(rules, enrollment, events) for enrollment in enrolled]
+
+
+def _judged(rules: Rules, events: Sequence[Located]) -> list[Located]:
+    """Return events, clicks that came too soon after their mail, or too many at once, as suspect ones."""
+    arrivals: dict[Mail, set[datetime]] = {}
+    clicks: dict[Mail, set[Click]] = {}
+    for record, event in events:
+        mail = event.message or "", record
+        if tells_workflow(event):
+            arrivals.setdefault(mail, set()).add(event.at)
+        elif is_of_mail(event) and rules.is_wanted(event) and rules.has_workflow_of(event):
+            clicks.setdefault(mail, set()).add(Click(event.at, event.url or ""))
+    return judged(events, {mail: hasty_moments(arrivals.get(mail, ()), its) for mail, its in clicks.items()})
 
 
 def attributed(events: Iterable[Located]) -> list[Located]:

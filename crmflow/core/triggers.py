@@ -195,10 +195,14 @@ class Rules:
         """Tell whether anything in force could want the event, were it not suspect."""
         return self.is_wanted(msgspec.structs.replace(event, is_suspect=False))
 
+    def counts_suspects(self, name: str, word: str) -> bool:
+        """Tell whether a suspect event of this type would end an enrollment in a workflow, too."""
+        return (name, word) in self._counting_suspects
+
     def wanting(self, event: Event) -> Collection[str]:
         """Return the workflows that an event would end: one or more of their triggers take it."""
         if event.is_suspect:
-            return [name for name in self._concerned(event) if (name, event.type) in self._counting_suspects]
+            return [name for name in self._concerned(event) if self.counts_suspects(name, event.type)]
         return self._concerned(event)
 
     def _concerned(self, event: Event) -> Collection[str]:

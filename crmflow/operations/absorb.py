@@ -7,9 +7,11 @@ goes by that email, so that a log has the same effect in one batch or in many.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from crmflow.core.haste import judged as judged_by
 from crmflow.core.model import EMAIL_FIELD, Bounce, Event, FieldChange, RecordType
 from crmflow.core.triggers import Rules, field_change
 from crmflow.operations.attribution import keep_mail, settle_by_mail
+from crmflow.operations.haste import moments_of, overtaken
 from crmflow.operations.settling import Settled, settle_events
 from crmflow.store import fields, records, retractions
 from crmflow.store.connection import Store
@@ -19,33 +21,43 @@ from crmflow.store.enrollments import Origin
 class Absorbed(NamedTuple):
     """What became of events that are wanted: SPEC 5's two classes of them, and the enrollments that changed.
 
-    Of those considered `retracted` are events that count no more.
+    Of those considered `retracted` are events that count no more, and `hasty` clicks that no person makes. `overtaken`
+    are the enrollments that an earlier click had ended of which that is known only now: the caller has them
+    reconsidered, once it is written down how far the log was read.
     """
 
     unmatched: int
     considered: int
     exits: int
     moved: int
-    retracted: int
+    retracted: int = 0
+    hasty: int = 0
+    overtaken: frozenset[int] = frozenset()
 
 
 def absorb(store: Store, origin: Origin, rules: Rules, events: Sequence[Event]) -> Absorbed:
     """Take events in, inside a change; the state that results does not depend on their order."""
-    considered = exits = moved = ignored = 0
+    considered = exits = moved = ignored = hasty = 0
+    reconsidering: set[int] = set()
     for part in _parts(events):
         located = _locate(store, rules, part)
         considered += len(located)
         if retracted := retractions.among(store, [event for _, event in located]):
             located = [each for number, each in enumerate(located) if number not in retracted]
             ignored += len(retracted)
+        known = moments_of(store, located)
         keep_facts(store, origin, located)
-        for settled in (
-            settle_events(store, origin, rules, located),
-            settle_by_mail(store, origin, rules, located),
-        ):
+        moments = moments_of(store, located)
+        reconsidering |= overtaken(store, rules, known, moments)
+        judged = judged_by(located, moments)
+        hasty += sum(
+            now.is_suspect and not each.is_suspect for (_, now), (_, each) in zip(judged, located, strict=True)
+        )
+        for settled in (settle_events(store, origin, rules, judged), settle_by_mail(store, origin, rules, judged)):
             exits += settled.exits
             moved += settled.moved
-    return Absorbed(len(events) - considered, considered, exits, moved, ignored)
+    unmatched = len(events) - considered
+    return Absorbed(unmatched, considered, exits, moved, ignored, hasty, frozenset(reconsidering))
 
 
 def keep_facts(store: Store, origin: Origin, located: Sequence[tuple[int, Event]], *, is_by_hand: bool = False) -> None:

@@ -14,6 +14,7 @@ from crmflow.core.model import EMAIL_FIELD, Event, Moment
 from crmflow.operations.absorb import Absorbed, absorb
 from crmflow.operations.harvest import rules_of
 from crmflow.operations.ingest import ReadSource, Summary
+from crmflow.operations.reconsider import reconsider
 from crmflow.sources.exits import Exits, MatchedLog, checksum, read_exits
 from crmflow.sources.logs import open_log
 from crmflow.sources.searching import Search, names_to_find, search
@@ -78,7 +79,7 @@ class _Fresh:
         self.rules = rules_of(exits.definitions)
         self.known = known
         self.reading = reading
-        self.exits = self.moved = self.found_now = 0
+        self.exits = self.moved = self.found_now = self.hasty = 0
 
     def events(self) -> list[Event]:
         """Return all events that were kept, each once."""
@@ -103,7 +104,7 @@ class _Fresh:
         """Return what became of the lines."""
         matched = self.matched
         unmatched, considered = matched.unmatched - self.found_now, matched.considered + self.found_now
-        return Absorbed(unmatched, considered, self.exits, self.moved, matched.retracted)
+        return Absorbed(unmatched, considered, self.exits, self.moved, matched.retracted, self.hasty)
 
 
 class _Applying:
@@ -113,6 +114,7 @@ class _Applying:
         self._store = store
         self._moment = moment
         self._run: int | None = None
+        self._overtaken: set[int] = set()
         self._outcome = Applied(Summary(), [], [], [])
 
     def take_in(self, found: Sequence[Exits]) -> Applied:
@@ -126,6 +128,9 @@ class _Applying:
         self._look_for(names, fresh)
         for each in fresh:
             self._note(each)
+        if self._overtaken:
+            anew = reconsider(self._store, self._number(), self._moment, self._overtaken)
+            self._outcome.summary.reconsidered(anew)
         return self._finished()
 
     def _look_for(self, names: set[str], fresh: Sequence[_Fresh]) -> None:
@@ -161,6 +166,8 @@ class _Applying:
         absorbed = absorb(self._store, Origin(self._number(), fresh.reading), fresh.rules, events)
         fresh.exits += absorbed.exits
         fresh.moved += absorbed.moved
+        fresh.hasty += absorbed.hasty
+        self._overtaken |= absorbed.overtaken
         return absorbed.considered
 
     def _names_of_retracted(self, events: Sequence[Event]) -> set[str]:

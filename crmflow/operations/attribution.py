@@ -7,8 +7,10 @@ mails that it speaks of.
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from crmflow.core.haste import is_of_mail
 from crmflow.core.model import Event
 from crmflow.core.triggers import Rules, lacks_workflow, of_workflows, tells_workflow
+from crmflow.operations.haste import judged
 from crmflow.operations.settling import Settled, settle_events
 from crmflow.store import messages
 from crmflow.store.connection import Store
@@ -16,9 +18,10 @@ from crmflow.store.enrollments import Origin
 
 
 def keep_mail(store: Store, origin: Origin, located: Sequence[tuple[int, Event]]) -> None:
-    """Keep what events say of the workflows of mails, and those that say none; given with their records' numbers."""
+    """Keep what events say of mails: their workflows, clicks, events without a workflow; given with record numbers."""
     messages.save_workflows(store, origin.run, [each for each in located if tells_workflow(each[1])])
     messages.save_unattributed(store, origin, [each for each in located if lacks_workflow(each[1])])
+    messages.save_clicks(store, origin.run, [each for each in located if is_of_mail(each[1])])
 
 
 def settle_by_mail(store: Store, origin: Origin, rules: Rules, located: Sequence[tuple[int, Event]]) -> Settled:
@@ -33,7 +36,7 @@ def settle_by_mail(store: Store, origin: Origin, rules: Rules, located: Sequence
     exits = moved = 0
     known = messages.unattributed(store, spoken_of)
     for reading, its_events in groupby(known, key=lambda each: each.reading):
-        events = attributed(store, [(each.record, each.event) for each in its_events])
+        events = attributed(store, judged(store, [(each.record, each.event) for each in its_events]))
         settled = settle_events(store, Origin(origin.run, reading), rules, events)
         exits += settled.exits
         moved += settled.moved

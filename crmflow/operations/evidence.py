@@ -8,6 +8,7 @@ from crmflow.core.errors import SourceError
 from crmflow.core.identity import identity
 from crmflow.core.model import Event
 from crmflow.operations.attribution import attributed
+from crmflow.operations.haste import judged
 from crmflow.operations.lookup import require_other_file
 from crmflow.operations.recall import Gone, numbers_of, recall
 from crmflow.sources import formats
@@ -59,6 +60,8 @@ def gather(store: Store, record: int, given: Sequence[str], now: datetime) -> Ev
             faults.append(error.what if error.hint is None else f"{error.what} ({error.hint})")
     retracted = retractions.in_force(store, found)
     events = [told._replace(retraction=retracted.get(name)) for name, told in found.items()]
+    judged_events = judged(store, [(record, told.event) for told in events])
+    events = [told._replace(event=event) for told, (_, event) in zip(events, judged_events, strict=True)]
     of_workflows = attributed(store, [(number, told.event) for number, told in enumerate(events)])
     events = [events[number]._replace(event=event) for number, event in of_workflows]
     return Evidence(sorted(events, key=lambda told: told.event.at), memory.gone, faults)

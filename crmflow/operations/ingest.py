@@ -5,7 +5,7 @@ store is consistent and the offset exact after each. Between two pieces other ru
 another run has read meanwhile is passed over.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
@@ -19,6 +19,7 @@ from crmflow.operations.collecting import paused_collection
 from crmflow.operations.engines.processes import Processes
 from crmflow.operations.harvest import Task, harvest_packed, rules_of
 from crmflow.operations.lookup import require_other_file
+from crmflow.operations.reconsider import Reconsidered, reconsider
 from crmflow.sources import formats
 from crmflow.sources.batches import Batch, joined, unpack
 from crmflow.sources.logs import PIECE_SIZE, Log, open_log
@@ -63,7 +64,7 @@ class Summary:
     """What became of every line that a run read: SPEC 7's JSON of `ingest`, and the sources that could not be read.
 
     Of the lines considered `retracted` are events that count no more. `suspect` and `ambiguous` events are in one of
-    the classes like all others.
+    the classes like all others. `reopened` enrollments go on: a click that had ended them turned out to be hasty.
     """
 
     run: int | None = None
@@ -78,6 +79,7 @@ class Summary:
     ambiguous: int = 0
     exits: int = 0
     moved: int = 0
+    reopened: int = 0
     incomplete: int = 0
     sources: list[ReadSource] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -90,13 +92,21 @@ class Summary:
             known = word if word in self.unknown_types or len(self.unknown_types) < MOST_UNKNOWN_TYPES else OTHER_TYPES
             self.unknown_types[known] = self.unknown_types.get(known, 0) + number
         self.without_effect += batch.without_effect
-        self.suspect += batch.suspect
+        self.suspect += batch.suspect + absorbed.hasty
         self.ambiguous += batch.ambiguous
         self.unmatched += absorbed.unmatched
         self.considered += absorbed.considered
         self.retracted += absorbed.retracted
         self.exits += absorbed.exits
         self.moved += absorbed.moved
+        self._require_classes()
+
+    def reconsidered(self, found: Reconsidered) -> None:
+        """Add what became of enrollments that were settled anew."""
+        self.moved += sum(each.what == "moved" for each in found.changes)
+        self.reopened += sum(each.what == "reopened" for each in found.changes)
+
+    def _require_classes(self) -> None:
         classes = self.rejected + self.without_effect + self.unmatched + self.considered
         if self.lines != classes + sum(self.unknown_types.values()):
             raise AssertionError(f"{self.lines} lines, but not as many in their classes: {self}")
@@ -104,11 +114,12 @@ class Summary:
     def as_json(self) -> dict[str, Any]:
         """Return the summary as plain values; the faults are said, not part of it.
 
-        Retracted, suspect and ambiguous events are told only if there are any, a format only if it is not ours.
+        Retracted, suspect and ambiguous events, and reopened enrollments, are told only if there are any, a format only
+        if it is not ours.
         """
         plain = asdict(self)
         del plain["faults"]
-        for name in ("retracted", "suspect", "ambiguous"):
+        for name in ("retracted", "suspect", "ambiguous", "reopened"):
             if not plain[name]:
                 del plain[name]
         for each in plain["sources"]:
@@ -320,10 +331,19 @@ class _Ingest:
             fingerprint = log.fingerprint(batch.end_offset) or ""
             moved_on = KnownLog(known.id, log.absolute_path, batch.end_offset, batch.end_line, fingerprint)
             logs.save_progress(self._store, moved_on)
+        if absorbed.overtaken:
+            self._reconsider(absorbed.overtaken)
         source.to_offset += batch.end_offset - offset
         source.lines += batch.lines
         self.summary.count(batch, absorbed)
         self._note(is_finished=False)
+
+    def _reconsider(self, overtaken: Collection[int]) -> None:
+        """Settle enrollments anew that a click had ended of which it is known by now that no person made it."""
+        found = reconsider(self._store, self._number(), self._moment, overtaken)
+        self.summary.reconsidered(found)
+        for path, why in found.gone.items():
+            self._watcher.say(f"{path}: {why}; enrollments that a hasty click in it ended stay as they are")
 
     def _note(self, *, is_finished: bool) -> None:
         plain = self.summary.as_json()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from crmflow.core.earliest import Candidate, Earliest, listed, offer
 from crmflow.core.errors import SourceError
+from crmflow.core.haste import is_of_mail
 from crmflow.core.identity import identity
 from crmflow.core.model import Event, RecordType
 from crmflow.core.triggers import Rules, has_lasting_effect, lacks_workflow
@@ -77,7 +78,7 @@ def match(snapshot: Snapshot, batch: Batch, rules: Rules) -> Matched:
     for number, (record, event) in enumerate(located):
         if number in retracted:
             found.passed_names.add(checksum(event.name))
-        elif has_lasting_effect(event) or lacks_workflow(event):
+        elif has_lasting_effect(event) or lacks_workflow(event) or is_of_mail(event):
             batch.events.append(event)
         else:
             may_end.setdefault(record, []).append(event)

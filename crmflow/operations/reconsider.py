@@ -17,6 +17,7 @@ from crmflow.core.triggers import Rules
 from crmflow.operations.absorb import keep_facts
 from crmflow.operations.attribution import attributed
 from crmflow.operations.grounds import Grounds, Offer, gather
+from crmflow.operations.haste import judged
 from crmflow.operations.recall import Recalled, recall
 from crmflow.operations.settling import rules_in_force
 from crmflow.store import enrollments, fields, logs, records, retractions, runs, standing
@@ -99,7 +100,8 @@ def _not_retracted(store: Store, told: Sequence[Recalled]) -> list[Recalled]:
 
 
 def _attributed(store: Store, told: Sequence[Recalled]) -> list[Recalled]:
-    found = attributed(store, [(number, each.event) for number, each in enumerate(told)])
+    judged_events = judged(store, [(each.record, each.event) for each in told])
+    found = attributed(store, [(number, event) for number, (_, event) in enumerate(judged_events)])
     return [told[number]._replace(event=event) for number, event in found]
 
 

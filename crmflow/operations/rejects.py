@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from crmflow.core.model import Event, Moment, Reject
 from crmflow.operations.absorb import absorb
+from crmflow.operations.reconsider import reconsider
 from crmflow.operations.settling import rules_in_force
 from crmflow.sources import formats
 from crmflow.sources.batches import Outcome
@@ -51,6 +52,7 @@ def retry(store: Store, moment: Moment) -> Retried:
             return Retried(None, 0, len(kept), 0, 0)
         run = runs.begin(store, "rejects retry", moment)
         exits = moved = 0
+        overtaken: set[int] = set()
         for source, events in _by_source(understood).items():
             reading = logs.add_reading(store, run, logs.Place(source))
             rules = rules_in_force(store)
@@ -59,7 +61,10 @@ def retry(store: Store, moment: Moment) -> Retried:
             logs.extend_reading(store, reading, 0, len(events))
             exits += absorbed.exits
             moved += absorbed.moved
+            overtaken |= absorbed.overtaken
         logs.drop_rejects(store, [each.id for each, _ in understood])
+        if overtaken:
+            reconsider(store, run, moment, overtaken)
         result = Retried(run, len(understood), len(kept) - len(understood), exits, moved)
         runs.note(store, run, result._asdict())
         return result._replace(run=store.shown(run))

@@ -14,6 +14,7 @@ _FORGET = (
     "DELETE FROM bounce WHERE record_id = ?",
     "DELETE FROM message_workflow WHERE record_id = ?",
     "DELETE FROM unattributed_event WHERE record_id = ?",
+    "DELETE FROM mail_click WHERE record_id = ?",
     "DELETE FROM retraction WHERE record_id = ?",
     "DELETE FROM withdrawn_enrollment WHERE record_id = ?",
     "DELETE FROM deal_prospect WHERE ? IN (deal_id, prospect_id)",

@@ -1,11 +1,13 @@
-"""Which mail is of which workflow, and the events that only their mail can attribute to one.
+"""Which mail is of which workflow, the events that only their mail can attribute to one, and the clicks on mails.
 
-Both are kept, so that it makes no difference which of the two was read first.
+All are kept, so that it makes no difference which was read first.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, NamedTuple
 
+from crmflow.core.haste import Click, Mail
 from crmflow.core.model import Event
 from crmflow.core.times import from_stored, stored
 from crmflow.store.connection import Row, Store, array
@@ -41,6 +43,53 @@ def save_unattributed(store: Store, origin: Origin, events: Iterable[tuple[int, 
             f" WHERE unattributed_event.run_id IN {UNDONE}"
         ),
     )
+
+
+def save_clicks(store: Store, run: int, clicks: Iterable[tuple[int, Event]]) -> None:
+    """Keep clicks on mails, given with their record's number, each of them once."""
+    store.insert(
+        "mail_click (message, record_id, clicked_at, url, event_id, run_id)",
+        ((event.message, record, stored(event.at), event.url or "", event.id or "", run) for record, event in clicks),
+        otherwise=TAKEN_OVER.format(table="mail_click"),
+    )
+
+
+def clicks(store: Store, mails: Iterable[Mail]) -> dict[Mail, set[Click]]:
+    """Return the clicks on these mails that are known, by mail; mails without one are left out."""
+    found: dict[Mail, set[Click]] = {}
+    for message, record, at, url in _about(store, mails, "mail_click", "clicked_at, url"):
+        found.setdefault((message, record), set()).add(Click(kept(from_stored, at), url))
+    return found
+
+
+def arrivals(store: Store, mails: Iterable[Mail]) -> dict[Mail, set[datetime]]:
+    """Return when these mails were sent or delivered, by mail; mails of which that is not known are left out."""
+    found: dict[Mail, set[datetime]] = {}
+    for message, record, at in _about(store, mails, "message_workflow", "told_at"):
+        found.setdefault((message, record), set()).add(kept(from_stored, at))
+    return found
+
+
+def _about(store: Store, mails: Iterable[Mail], table: str, columns: str) -> list[Row]:
+    """Return what standing runs keep about mails in a table: message, record, and these columns."""
+    return store.rows(
+        f"SELECT message, record_id, {columns} FROM json_each(?) AS wanted CROSS JOIN {table}"
+        " ON message = json_extract(wanted.value, '$[0]') AND record_id = json_extract(wanted.value, '$[1]')"
+        f" WHERE run_id NOT IN {UNDONE}",
+        [array(sorted(mails))],
+    )
+
+
+def ended_by_click(store: Store, moments: Iterable[tuple[int, datetime]]) -> list[tuple[int, str]]:
+    """Return the enrollments, and their workflows, that a click of these records at these moments has ended."""
+    rows = store.rows(
+        "SELECT enrollment.id, workflow.name FROM json_each(?) AS wanted"
+        " CROSS JOIN enrollment ON record_id = json_extract(wanted.value, '$[0]')"
+        " JOIN exit ON exit.id = exit_id AND exited_at = json_extract(wanted.value, '$[1]')"
+        " JOIN workflow ON workflow.id = workflow_id WHERE trigger = 'link_clicked'",
+        [array([record, stored(at)] for record, at in sorted(moments))],
+    )
+    return [(number, name) for number, name in rows]
 
 
 def _unattributed(record: int, event: Event) -> tuple[Any, ...]:

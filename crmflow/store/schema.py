@@ -13,7 +13,8 @@ The truth and what is derived from it:
 - `log` is a file that is known by its content, `reading` what one run read of it and on which terms, `reject` a line
   not understood.
 - `message_workflow` says of which workflow a mail is. An event that names its mail but no workflow is kept as an
-  `unattributed_event`, because the one that names it may be read later.
+  `unattributed_event`, because the one that names it may be read later. A `mail_click` is kept because later ones, or
+  the delivery of its mail, may show that a machine made it.
 - `identity` holds what the store is called in its snapshots.
 
 Times are text of a fixed width in UTC, so that they sort. The views `records`, `enrollments` and `exits` are for
@@ -288,6 +289,19 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
     "004_identity": (
         "CREATE TABLE identity (id TEXT NOT NULL) STRICT",
         "INSERT INTO identity VALUES (lower(hex(randomblob(16))))",
+    ),
+    "005_clicks_on_mails": (
+        """
+        CREATE TABLE mail_click (
+            message TEXT NOT NULL,
+            record_id INTEGER NOT NULL REFERENCES record (id),
+            clicked_at TEXT NOT NULL,
+            url TEXT NOT NULL,
+            event_id TEXT NOT NULL,
+            run_id INTEGER NOT NULL REFERENCES run (id),
+            PRIMARY KEY (message, record_id, clicked_at, url, event_id)
+        ) STRICT, WITHOUT ROWID
+        """,
     ),
 }
 """Every migration in order: its name, and the statements that it runs in one transaction."""

@@ -119,6 +119,9 @@ def touched_enrollments(store: Store, run: int) -> set[int]:
         " UNION SELECT enrollment_id FROM reconsidered WHERE run_id = ?1"
         " UNION SELECT enrollment.id FROM enrollment JOIN field_change USING (record_id) WHERE field_change.run_id = ?1"
         " UNION SELECT enrollment.id FROM enrollment JOIN bounce USING (record_id) WHERE bounce.run_id = ?1"
+        " UNION SELECT enrollment.id FROM enrollment JOIN mail_click USING (record_id) WHERE mail_click.run_id = ?1"
+        " UNION SELECT enrollment.id FROM enrollment JOIN message_workflow USING (record_id)"
+        "  WHERE message_workflow.run_id = ?1"
         " UNION SELECT enrollment.id FROM enrollment JOIN retraction USING (record_id)"
         "  WHERE ?1 IN (retraction.run_id, taken_back_run_id)",
         [run],
@@ -132,6 +135,7 @@ def touched_records(store: Store, run: int) -> set[int]:
         "SELECT record_id FROM field_change WHERE run_id = ?1 UNION SELECT record_id FROM bounce WHERE run_id = ?1"
         " UNION SELECT record_id FROM message_workflow WHERE run_id = ?1"
         " UNION SELECT record_id FROM unattributed_event WHERE run_id = ?1"
+        " UNION SELECT record_id FROM mail_click WHERE run_id = ?1"
         " UNION SELECT record_id FROM retraction WHERE ?1 IN (run_id, taken_back_run_id) AND record_id IS NOT NULL",
         [run],
     )
@@ -229,13 +233,19 @@ def records_of_event(store: Store, event_id: str) -> list[int]:
         " UNION SELECT record_id FROM field_change WHERE event_id = ?1"
         " UNION SELECT record_id FROM message_workflow WHERE event_id = ?1"
         " UNION SELECT record_id FROM unattributed_event WHERE event_id = ?1"
+        " UNION SELECT record_id FROM mail_click WHERE event_id = ?1"
         " UNION SELECT record_id FROM bounce WHERE event_id = ?1 ORDER BY 1",
         [event_id],
     )
     return [number for (number,) in rows]
 
 
-_TELLING = {"bounce": "bounced_at", "message_workflow": "told_at", "unattributed_event": "happened_at"}
+_TELLING = {
+    "bounce": "bounced_at",
+    "message_workflow": "told_at",
+    "unattributed_event": "happened_at",
+    "mail_click": "clicked_at",
+}
 """Tables that keep events as such, and the column of their time."""
 
 

@@ -7,8 +7,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crmflow.core.haste import Located
 from crmflow.core.model import Completion, Enrollment, Event, Exit, Step, Trigger, Workflow
-from crmflow.core.replay import Located, attributed, replay, replay_fields
+from crmflow.core.replay import attributed, replay, replay_fields
 from crmflow.core.settlement import Decision, settle
 from crmflow.core.triggers import Rules
 from tests.operations.worlds import FIRST_VALUES, World, worlds

@@ -83,8 +83,11 @@ def _ingest(store: Store, log: Path, piece_size: int, *, from_start: bool) -> No
     classes = (summary.rejected, summary.without_effect, summary.unmatched, summary.considered)
     assert summary.lines == sum(classes) + sum(summary.unknown_types.values())
     changed = [one for one, other in zip(before, after, strict=True) if one.exit_id != other.exit_id]
-    assert summary.exits == sum(each.exit is None for each in changed)
-    assert summary.moved == sum(each.exit is not None for each in changed)
+    ended = sum(each.exit is not None for each in after) - sum(each.exit is not None for each in before)
+    assert summary.exits - summary.reopened == ended
+    if not summary.reopened:
+        assert summary.exits == sum(each.exit is None for each in changed)
+        assert summary.moved >= sum(each.exit is not None for each in changed)
     assert (summary.incomplete, summary.faults) == (0, [])
 
 

@@ -14,8 +14,8 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from crmflow.core.haste import Located
 from crmflow.core.model import RECORD_TYPES, Enrollment, Event, Exit, RecordType, Scalar, Step, Trigger, Workflow
-from crmflow.core.replay import Located
 from crmflow.core.settlement import settle
 from crmflow.core.triggers import TELLING_WORKFLOW, TRIGGERS
 from crmflow.sources.logs import PIECE_SIZE
@@ -147,6 +147,7 @@ _ANY_TYPE = {
 }
 _OF_MAIL = TELLING_WORKFLOW | {"link_clicked"}
 _MESSAGES = st.sampled_from([None, "m-1", "m-1", "m-2"])
+_SUSPECT = st.sampled_from([False, False, True])
 _EMAILS = ("ana@new.example", "ana@acme.example", None)
 _IDS = st.sampled_from([None, None, "e-1", "e-2", "10", "9"])
 
@@ -170,7 +171,7 @@ def _events(draw: st.DrawFn, stays: list[Stay]) -> Event:
     if word in _OF_MAIL:
         said["message"] = draw(_MESSAGES)
     if word == "link_clicked":
-        said["is_suspect"] = draw(st.booleans())
+        said |= {"is_suspect": draw(_SUSPECT), "url": draw(st.sampled_from([None, *_URLS]))}
     if word == "step_completed" or (word in _OF_MAIL and not (said["message"] and draw(st.booleans()))):
         said["workflow"] = draw(st.sampled_from([workflow.workflow] * 4 + [*_WORKFLOW_NAMES, "gone"]))
     if word == "step_completed":
