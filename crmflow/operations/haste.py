@@ -1,9 +1,9 @@
 """Finds the clicks that no person makes, by all that the store knows of their mails."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from crmflow.core.haste import Located, Mail, hasty_moments, is_of_mail
+from crmflow.core.haste import Click, Located, Mail, hasty_moments, is_of_mail
 from crmflow.core.haste import judged as judged_by
 from crmflow.core.triggers import Rules, tells_workflow
 from crmflow.store import messages
@@ -13,18 +13,24 @@ Moments = Mapping[Mail, set[datetime]]
 """When the hasty clicks on mails happened, by mail."""
 
 
-def moments_of(store: Store, events: Iterable[Located]) -> Moments:
-    """Return when hasty clicks happened on the mails that these events are about."""
+def moments_of(store: Store, events: Sequence[Located], told: Iterable[Located] = ()) -> Moments:
+    """Return when hasty clicks happened on the mails that these events are about.
+
+    Clicks that are `told` besides those that are kept count as well.
+    """
     mails = {(event.message or "", record) for record, event in events if is_of_mail(event) or tells_workflow(event)}
     clicks = messages.clicks(store, mails) if mails else {}
+    for record, event in told:
+        if is_of_mail(event):
+            clicks.setdefault((event.message or "", record), set()).add(Click(event.at, event.url or ""))
     arrivals = messages.arrivals(store, clicks) if clicks else {}
     return {mail: hasty_moments(arrivals.get(mail, ()), its) for mail, its in clicks.items()}
 
 
 def judged(store: Store, events: Iterable[Located]) -> list[Located]:
-    """Return events, hasty clicks as suspect ones; what the events say of mails must be kept already."""
+    """Return events, hasty clicks as suspect ones; what they say of the arrival of mails must be kept already."""
     events = list(events)
-    return judged_by(events, moments_of(store, events))
+    return judged_by(events, moments_of(store, events, events))
 
 
 def overtaken(store: Store, rules: Rules, before: Moments, after: Moments) -> set[int]:

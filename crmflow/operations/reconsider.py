@@ -8,8 +8,11 @@ settle by the same rule as ever.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
+from crmflow.core.haste import is_of_mail
 from crmflow.core.model import Enrollment, Exit, Moment
 from crmflow.core.settlement import Decision, decide, place
 from crmflow.core.times import FUTURE_TOLERANCE, shown
@@ -20,7 +23,7 @@ from crmflow.operations.grounds import Grounds, Offer, gather
 from crmflow.operations.haste import judged
 from crmflow.operations.recall import Recalled, recall
 from crmflow.operations.settling import rules_in_force
-from crmflow.store import enrollments, fields, logs, records, retractions, runs, standing
+from crmflow.store import enrollments, fields, logs, messages, records, retractions, runs, standing
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin, Outcome
 from crmflow.store.fields import Field
@@ -100,6 +103,12 @@ def _not_retracted(store: Store, told: Sequence[Recalled]) -> list[Recalled]:
 
 
 def _attributed(store: Store, told: Sequence[Recalled]) -> list[Recalled]:
+    """Return events, hasty clicks as suspect ones, and those that only their mail attributes to a workflow as its own.
+
+    Clicks that are wanted now and were not when they were read are kept.
+    """
+    for run, its in groupby(sorted(told, key=attrgetter("run")), key=attrgetter("run")):
+        messages.save_clicks(store, run, [(each.record, each.event) for each in its if is_of_mail(each.event)])
     judged_events = judged(store, [(each.record, each.event) for each in told])
     found = attributed(store, [(number, event) for number, (_, event) in enumerate(judged_events)])
     return [told[number]._replace(event=event) for number, event in found]

@@ -29,7 +29,7 @@ from crmflow.store import enrollments
 from crmflow.store.connection import Store, open_store
 from tests.operations.living import SILENT, begin, leave, lines_of
 from tests.operations.standings import Standing, replayed, standing
-from tests.operations.worlds import CAST, NOW, START, Reading, World, readings, redefined, worlds
+from tests.operations.worlds import CAST, NOW, START, Reading, World, mailings, readings, redefined, worlds
 
 UNWATCHED = Watch(lambda _: nullcontext(lambda _: None), lambda _: None)
 MOMENT = Moment(NOW, NOW)
@@ -76,7 +76,7 @@ class Life(NamedTuple):
 
 @st.composite
 def _lives(draw: st.DrawFn) -> Life:
-    world = draw(worlds())
+    world = draw(worlds() | mailings())
     read = draw(readings(len(lines_of(world.events))))
     deeds = [draw(st.lists(DEEDS, max_size=2)) for _ in read]
     return Life(world, read, deeds, draw(st.sampled_from([None, None, "", "another"])))
@@ -152,7 +152,7 @@ def _hold_truth(cast: Path, world: World, changed: tuple[Workflow, ...]) -> None
 
 @st.composite
 def _changed_worlds(draw: st.DrawFn) -> tuple[World, tuple[Workflow, ...]]:
-    world = draw(worlds())
+    world = draw(worlds() | mailings())
     return world._replace(leavings=[]), draw(redefined(world.workflows))
 
 

@@ -28,7 +28,7 @@ from crmflow.store import snapshots
 from crmflow.store.connection import Store, open_store
 from tests.operations.living import SILENT, begin, enter, leave, lines_of
 from tests.operations.standings import outcome
-from tests.operations.worlds import NOW, Stay, World, worlds
+from tests.operations.worlds import NOW, Stay, World, mailings, worlds
 
 MOMENT = Moment(NOW, NOW)
 Leaving = tuple[Stay, datetime]
@@ -55,7 +55,7 @@ class Course(NamedTuple):
 
 @st.composite
 def _courses(draw: st.DrawFn) -> tuple[World, Course]:
-    world = draw(worlds())
+    world = draw(worlds() | mailings())
     count = len(lines_of(world.events))
     some = st.lists(st.integers(0, count - 1), max_size=5)
     return world, Course(

@@ -17,14 +17,14 @@ from crmflow.operations.ingest import ingest
 from crmflow.store.connection import Store, open_store
 from tests.operations.living import SILENT, begin
 from tests.operations.standings import outcome, replayed
-from tests.operations.worlds import NOW, World, line_of, redefined, worlds
+from tests.operations.worlds import NOW, World, line_of, mailings, redefined, worlds
 
 MOMENT = Moment(NOW, NOW)
 
 
 @st.composite
 def _changed_worlds(draw: st.DrawFn) -> tuple[World, tuple[Workflow, ...]]:
-    world = draw(worlds())
+    world = draw(worlds() | mailings())
     return world._replace(leavings=[]), draw(redefined(world.workflows))
 
 
@@ -41,7 +41,7 @@ def _write(folder: Path, workflows: Sequence[Workflow]) -> list[str]:
 def _as_yaml(workflow: Workflow) -> str:
     triggers: list[dict[str, Any]] = []
     for each in workflow.disenrollment_triggers:
-        said = {"trigger": each.trigger, "url": list(each.url) or None, "field": each.field}
+        said = {"trigger": each.trigger, "url": list(each.url) or None, "field": each.field, "suspect": each.suspect}
         triggers.append({key: value for key, value in said.items() if value is not None})
         if each.to is not None:
             triggers[-1]["to"] = list(each.to)

@@ -18,7 +18,7 @@ from crmflow.operations.retract import Request
 from crmflow.store.connection import Store, open_store
 from tests.operations.living import SILENT, begin, leave
 from tests.operations.standings import outcome
-from tests.operations.worlds import NOW, World, line_of, worlds
+from tests.operations.worlds import NOW, World, line_of, mailings, worlds
 
 MOMENT = Moment(NOW, NOW)
 
@@ -26,7 +26,7 @@ MOMENT = Moment(NOW, NOW)
 @st.composite
 def _doubted(draw: st.DrawFn) -> tuple[World, list[int]]:
     """Return a world, and the numbers of events that do not count after all."""
-    world = draw(worlds())
+    world = draw(worlds() | mailings())
     telling = [number for number, each in enumerate(world.events) if each.type in RANK]
     assume(telling)
     return world, draw(st.lists(st.sampled_from(telling), min_size=1, max_size=4, unique=True))

@@ -20,7 +20,7 @@ from crmflow.operations.undo import undo
 from crmflow.store.connection import Store, open_store
 from tests.operations.living import SILENT, begin
 from tests.operations.standings import outcome
-from tests.operations.worlds import CAST, NOW, World, line_of, worlds
+from tests.operations.worlds import CAST, NOW, World, line_of, mailings, worlds
 
 MOMENT = Moment(NOW, NOW)
 
@@ -72,7 +72,7 @@ _SETS = st.builds(
 @st.composite
 def _histories(draw: st.DrawFn) -> tuple[World, list[Run], int]:
     """Return a world, the runs in which it happens, and which of them is taken back."""
-    world = draw(worlds())
+    world = draw(worlds() | mailings())
     numbers = list(range(len(world.events)))
     order = draw(
         st.permutations([*numbers, *draw(st.lists(st.sampled_from(numbers), max_size=6) if numbers else st.just([]))])

@@ -267,6 +267,43 @@ def worlds(draw: st.DrawFn) -> World:
     return World(workflows, stays, leavings, events)
 
 
+_SECONDS = st.sampled_from([0, 1, 2, 3, 4, 6, 8, 11, 14, 60]).map(
+    lambda second: START + timedelta(hours=2, seconds=second)
+)
+_OF_A_MAIL = st.sampled_from(["link_clicked"] * 3 + ["email_delivered", "replied"])
+
+
+@st.composite
+def _told_of_mail(draw: st.DrawFn) -> Event:
+    """Return one of the things that happen to a mail within a minute."""
+    word = draw(_OF_A_MAIL)
+    is_attributed = word == "email_delivered" or draw(st.booleans())
+    return Event(
+        type=word,
+        at=draw(_SECONDS),
+        record_type="prospect",
+        name=draw(st.sampled_from(CAST[0].names)),
+        line=1,
+        id=draw(_IDS),
+        message=draw(st.sampled_from(["m-1", "m-1", "m-2"])),
+        workflow=draw(st.sampled_from(_WORKFLOW_NAMES[:2])) if is_attributed and word != "replied" else None,
+        url=draw(st.sampled_from(_URLS)) if word == "link_clicked" else None,
+    )
+
+
+@st.composite
+def mailings(draw: st.DrawFn) -> World:
+    """Return a world of two workflows, one of which counts suspect clicks, in which mails are delivered and clicked."""
+    triggers = (Trigger("link_clicked"), Trigger("replied")), (Trigger("link_clicked", suspect="count"),)
+    workflows = tuple(
+        Workflow(workflow=name, type="prospect", disenrollment_triggers=its)
+        for name, its in zip(_WORKFLOW_NAMES, triggers, strict=False)
+    )
+    stays = [Stay(1, each, START, None) for each in workflows]
+    leavings = draw(st.lists(st.tuples(st.sampled_from(stays), _SECONDS), max_size=1))
+    return World(workflows, stays, leavings, draw(st.lists(_told_of_mail(), min_size=2, max_size=8)))
+
+
 _MOVES = st.sampled_from([0, 0, 0, 1, 2, 3]).flatmap(
     lambda count: st.tuples(_EARLY_TIMES, *[_TIMES] * count).map(sorted)
 )
