@@ -12,7 +12,7 @@ from crmflow.core.identity import identity_of_id
 from crmflow.core.model import Completion, Enrollment, Exit
 from crmflow.core.settlement import completion_exit
 from crmflow.core.triggers import Rules
-from crmflow.operations.recall import Recalled
+from crmflow.operations.recall import Recalled, called
 from crmflow.store import retractions, standing
 from crmflow.store.connection import Store
 from crmflow.store.standing import KeptExit
@@ -61,7 +61,7 @@ def gather(
             Offer(one.exit, one) for one in grounds.kept if _is_sole(one, gone) and one.exit.event_id not in retracted
         )
         grounds.completions.extend(
-            Told(one.completion) for one in steps.get(each.id, ()) if one.path is None or one.path in gone
+            Told(one.completion) for one in steps.get(each.id, ()) if one.path is None or called(one.path) in gone
         )
         for _, event in by_hand.get(each.record_id, ()):
             if exit_ := rules.exit_from(each.workflow, event):
@@ -84,7 +84,7 @@ def _is_sole(one: KeptExit, gone: Collection[str]) -> bool:
     """Tell whether an exit that is kept is all there is of what decided it: else it is found again elsewhere."""
     if one.exit.cause == "manual":
         return True
-    return one.exit.event_type is not None and (not one.is_in_log or one.path in gone)
+    return one.exit.event_type is not None and (not one.is_in_log or called(one.path or "") in gone)
 
 
 def _hear(rules: Rules, workflow: str, grounds: Grounds, one: Recalled) -> None:

@@ -98,7 +98,7 @@ class _Recall:
         by_log: dict[tuple[int, str], list[StandingReading]] = {}
         for reading in _with_latest_clocks(self._store):
             if reading.log is None:
-                self._lose([reading], "standard input" if reading.path == STANDARD_INPUT else reading.path, _STREAM)
+                self._lose([reading], called(reading.path), _STREAM)
             else:
                 by_log.setdefault((reading.log, reading.terms), []).append(reading)
         searches = (each for key in sorted(by_log) for each in self._searches(*key, by_log[key]))
@@ -156,6 +156,11 @@ _STREAM = "what came through a pipe can't be read again"
 _NOTHING = "it is not there any more, nor beside its place under another name"
 _OTHER = "another log lies in its place, and it is not beside it under another name"
 _SHORTER = "it became shorter while it was read"
+
+
+def called(path: str) -> str:
+    """Return what a source is called to people."""
+    return "standard input" if path == STANDARD_INPUT else path
 
 
 class Shelf:

@@ -200,6 +200,16 @@ def test_a_retracted_event_does_not_count_when_it_is_read_again(read: "Crm") -> 
     assert _exits(read)["p-2"] is None
 
 
+def test_what_came_through_a_pipe_counts_as_it_was_decided(read: "Crm") -> None:
+    """It can't be read again: an exit by it stands, unless its own event is retracted."""
+    read("ingest", "-", stdin=f"{CLICKED}\n")
+    read("ingest", read.write("other.jsonl", f"{WROTE}\n"))
+    read("retract", "other.jsonl:1", "--because", "a test of ours", status=3)
+    assert _exits(read)["p-1"] == "2026-03-02T09:00:00Z"
+    read("retract", "c", "--because", "a test of ours", status=3)
+    assert _exits(read)["p-1"] is None
+
+
 def test_a_burst_is_retracted_at_once(read: "Crm") -> None:
     """Source, type, time and page select; all that is given must hold."""
     read("ingest", "log.jsonl")
