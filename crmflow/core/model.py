@@ -109,8 +109,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One unchangeable fact about one record, from line `line` (from 1) of its source; None where it has no source.
 
     An `id` is None where there is none, never empty. `value` and `old` are UNSET where the event does not say them.
-    `message` names the mail that it is about, as its sender names it in all events about that mail. An event
-    `is_suspect` where likely a machine caused it.
+    `message` names the mail that it is about, as its sender names it in all events about that mail; of a reply it names
+    the mails that it answers, the nearest first, with spaces between. An event `is_suspect` where likely a machine
+    caused it.
     """
 
     type: str

@@ -289,6 +289,11 @@ def lacks_workflow(event: Event) -> bool:
     return event.type in NAMING_WORKFLOW and not event.workflow and bool(event.message)
 
 
+def answered(event: Event) -> list[str]:
+    """Return the mails that a reply answers, the nearest first; none for any other event."""
+    return (event.message or "").split() if event.type == "replied" else []
+
+
 def of_workflows(event: Event, names: Iterable[str]) -> list[Event]:
     """Return an event that names no workflow as one of each of these."""
     return [msgspec.structs.replace(event, workflow=name) for name in names]

@@ -4,14 +4,16 @@ Names are looked up by set. An event that gives a prospect a new email splits th
 goes by that email, so that a log has the same effect in one batch or in many.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from crmflow.core.haste import Located
 from crmflow.core.haste import judged as judged_by
-from crmflow.core.model import EMAIL_FIELD, Bounce, Event, FieldChange, RecordType
+from crmflow.core.model import EMAIL_FIELD, Bounce, Event, FieldChange
 from crmflow.core.triggers import Rules, field_change
 from crmflow.operations.attribution import keep_mail, settle_by_mail
 from crmflow.operations.haste import moments_of, overtaken
+from crmflow.operations.locating import by_mail, by_name
 from crmflow.operations.settling import Settled, settle_events
 from crmflow.store import fields, records, retractions
 from crmflow.store.connection import Store
@@ -40,24 +42,33 @@ def absorb(store: Store, origin: Origin, rules: Rules, events: Sequence[Event]) 
     considered = exits = moved = ignored = hasty = 0
     reconsidering: set[int] = set()
     for part in _parts(events):
-        located = _locate(store, rules, part)
-        considered += len(located)
-        if retracted := retractions.among(store, [event for _, event in located]):
-            located = [each for number, each in enumerate(located) if number not in retracted]
-            ignored += len(retracted)
-        known = moments_of(store, located)
-        keep_facts(store, origin, located)
-        moments = moments_of(store, located)
+        named, strangers = by_name(store, [event for event in part if rules.has_workflow_of(event)])
+        standing = _standing(store, named)
+        known = moments_of(store, standing)
+        keep_facts(store, origin, standing)
+        replies = by_mail(store, strangers)
+        considered += len(named) + len(replies)
+        standing += _standing(store, replies)
+        ignored += len(named) + len(replies) - len(standing)
+        moments = moments_of(store, standing)
         reconsidering |= overtaken(store, rules, known, moments)
-        judged = judged_by(located, moments)
-        hasty += sum(
-            now.is_suspect and not each.is_suspect for (_, now), (_, each) in zip(judged, located, strict=True)
-        )
+        judged = judged_by(standing, moments)
+        hasty += _suspects(judged) - _suspects(standing)
         for settled in (settle_events(store, origin, rules, judged), settle_by_mail(store, origin, rules, judged)):
             exits += settled.exits
             moved += settled.moved
     unmatched = len(events) - considered
     return Absorbed(unmatched, considered, exits, moved, ignored, hasty, frozenset(reconsidering))
+
+
+def _suspects(events: Sequence[Located]) -> int:
+    return sum(event.is_suspect for _, event in events)
+
+
+def _standing(store: Store, located: Sequence[Located]) -> list[Located]:
+    """Return those of the events that were not retracted."""
+    retracted = retractions.among(store, [event for _, event in located])
+    return [each for number, each in enumerate(located) if number not in retracted]
 
 
 def keep_facts(store: Store, origin: Origin, located: Sequence[tuple[int, Event]], *, is_by_hand: bool = False) -> None:
@@ -101,12 +112,3 @@ def _new_email(event: Event) -> str | None:
     if event.record_type == "prospect" and event.field == EMAIL_FIELD and isinstance(event.value, str):
         return event.value.casefold()
     return None
-
-
-def _locate(store: Store, rules: Rules, events: Iterable[Event]) -> list[tuple[int, Event]]:
-    events = [event for event in events if rules.has_workflow_of(event)]
-    names: dict[RecordType, set[str]] = {}
-    for event in events:
-        names.setdefault(event.record_type, set()).add(event.name)
-    found = {kind: records.find(store, kind, its_names) for kind, its_names in names.items()}
-    return [(number, event) for event in events if (number := found[event.record_type].get(event.name)) is not None]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from crmflow.core.errors import CrmflowError, SourceError
 from crmflow.core.model import EMAIL_FIELD, Event, Moment
+from crmflow.core.triggers import answered
 from crmflow.operations.absorb import Absorbed, absorb
 from crmflow.operations.harvest import rules_of
 from crmflow.operations.ingest import ReadSource, Summary
@@ -98,7 +99,12 @@ class _Fresh:
                 raise SourceError(f"{self.log.path} is another log by now")
             pieces = log.cut(terms.layout, self.log.from_offset, self.log.from_line, end=end)
             events = [event for each in pieces for event in search(Search(0, each, terms, self.now, found)).events]
-        return [event for event in events if self.rules.is_wanted(event)]
+        wanted = [event for event in events if self.rules.is_wanted(event)]
+        return [event for event in wanted if not (answered(event) and self.was_unmatched(event))]
+
+    def was_unmatched(self, event: Event) -> bool:
+        """Tell whether nobody of the snapshot is called as an event says; of those, replies were kept all the same."""
+        return checksum(event.name) in self.matched.unmatched_names
 
     def absorbed(self) -> Absorbed:
         """Return what became of the lines."""
@@ -124,7 +130,8 @@ class _Applying:
         for each in fresh:
             events = each.events()
             names |= self._names_of_retracted(events) | _addresses_told(events)
-            self._absorb(each, events)
+            self._absorb(each, [event for event in events if not each.was_unmatched(event)])
+            each.found_now += self._absorb(each, [event for event in events if each.was_unmatched(event)])
         self._look_for(names, fresh)
         for each in fresh:
             self._note(each)
@@ -156,9 +163,8 @@ class _Applying:
             ) from error
         if fresh.log.path not in self._outcome.read_again:
             self._outcome.read_again.append(fresh.log.path)
-        unknown_then = [each for each in events if checksum(each.name) in fresh.matched.unmatched_names]
-        fresh.found_now += self._absorb(fresh, unknown_then)
-        self._absorb(fresh, [each for each in events if checksum(each.name) not in fresh.matched.unmatched_names])
+        fresh.found_now += self._absorb(fresh, [event for event in events if fresh.was_unmatched(event)])
+        self._absorb(fresh, [event for event in events if not fresh.was_unmatched(event)])
         return _addresses_told(events)
 
     def _absorb(self, fresh: _Fresh, events: Sequence[Event]) -> int:

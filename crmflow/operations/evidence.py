@@ -9,13 +9,14 @@ from crmflow.core.identity import identity
 from crmflow.core.model import Event
 from crmflow.operations.attribution import attributed
 from crmflow.operations.haste import judged
+from crmflow.operations.locating import located
 from crmflow.operations.lookup import require_other_file
-from crmflow.operations.recall import Gone, numbers_of, recall
+from crmflow.operations.recall import Gone, recall
 from crmflow.sources import formats
 from crmflow.sources.logs import open_log
 from crmflow.sources.mailboxes import logs_at
 from crmflow.sources.searching import Search, names_to_find, search
-from crmflow.store import records, retractions
+from crmflow.store import messages, records, retractions
 from crmflow.store.connection import Store
 from crmflow.store.retractions import Retraction
 
@@ -68,11 +69,10 @@ def gather(store: Store, record: int, given: Sequence[str], now: datetime) -> Ev
 
 
 def _look_through(store: Store, path: str, record: int, now: datetime) -> Iterator[Event]:
-    names = names_to_find(records.names_of(store, [record]))
+    names = names_to_find(records.names_of(store, [record]) | messages.sent_to(store, [record]))
     with open_log(path) as log:
         for piece, terms in formats.pieces_of(log):
             events = search(Search(0, piece, terms, now, names)).events
-            numbers = numbers_of(store, events)
-            yield from (event for event in events if numbers.get((event.record_type, event.name)) == record)
+            yield from (event for number, event in located(store, events) if number == record)
         if log.fault is not None:
             raise SourceError(f"{path}: {log.fault}")

@@ -16,7 +16,7 @@ from crmflow.core.errors import SourceError
 from crmflow.core.haste import is_of_mail
 from crmflow.core.identity import identity
 from crmflow.core.model import Event, RecordType
-from crmflow.core.triggers import Rules, has_lasting_effect, lacks_workflow
+from crmflow.core.triggers import Rules, answered, has_lasting_effect, lacks_workflow
 from crmflow.operations.harvest import Task, harvest, rules_of
 from crmflow.sources.batches import Batch
 from crmflow.sources.exits import Matched, checksum, merged, pack, unpack
@@ -118,6 +118,7 @@ def _located(snapshot: Snapshot, rules: Rules, events: Sequence[Event], found: M
         number = numbers[event.record_type].get(event.name)
         if number is None:
             found.unmatched_names.add(checksum(event.name))
+            found.batch.events += [event] if answered(event) else []
         else:
             located.append((number, event))
     found.considered = len(located)

@@ -11,17 +11,18 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from crmflow.core.errors import SourceError
-from crmflow.core.model import Event, RecordType
+from crmflow.core.model import Event
 from crmflow.core.times import FUTURE_TOLERANCE
 from crmflow.core.triggers import Rules
 from crmflow.operations.engines.processes import Processes
+from crmflow.operations.locating import located
 from crmflow.sources.inputs import STANDARD_INPUT
 from crmflow.sources.logs import Layout, Log, Piece, open_log
 from crmflow.sources.mailboxes import logs_at
 from crmflow.sources.rotation import can_be_read_again, whereabouts
 from crmflow.sources.searching import Found, Search, is_quick, names_to_find, search, search_packed, unpack
 from crmflow.sources.terms import Terms, pack_terms, unpack_terms
-from crmflow.store import faults, logs, records, runs
+from crmflow.store import faults, logs, messages, records, runs
 from crmflow.store.connection import Store
 from crmflow.store.logs import KnownLog, StandingReading
 
@@ -89,7 +90,7 @@ class _Recall:
         self._store = store
         self._wanted = wanted
         self._shelf = Shelf(store, given)
-        self._names = names_to_find(records.names_of(store, wanted))
+        self._names = names_to_find(records.names_of(store, wanted) | messages.sent_to(store, wanted))
         self._rejected = logs.rejected_lines(store)
         self._segments: list[_Segment] = []
         self._gone: list[Gone] = []
@@ -135,11 +136,9 @@ class _Recall:
 
     def _recalled(self, found: Found) -> Iterator[Recalled]:
         """Yield what was found that is about a record asked for, and was understood when it was read."""
-        numbers = numbers_of(self._store, found.events)
-        for event in found.events:
-            record = numbers.get((event.record_type, event.name))
+        for record, event in located(self._store, found.events):
             telling = [each for each in self._segments[found.number].readings if self._understood(each, event)]
-            if record in self._wanted and record is not None and telling:
+            if record in self._wanted and telling:
                 first = telling[0]
                 yield Recalled(record, event, first.id, first.run, first.path, tuple(each.run for each in telling))
 
@@ -273,15 +272,3 @@ def _found(processes: Processes, searches: Iterable[Search], *, is_quick: bool) 
     """Yield what is found where anything is, in the order of the searches."""
     found = map(search, searches) if is_quick else map(unpack, processes.map_in_order(search_packed, searches))
     return (each for each in found if each.events)
-
-
-def numbers_of(store: Store, events: Iterable[Event]) -> dict[tuple[RecordType, str], int]:
-    """Return the numbers of the records that events are about, by type and name."""
-    names: dict[RecordType, set[str]] = {}
-    for event in events:
-        names.setdefault(event.record_type, set()).add(event.name)
-    return {
-        (kind, name): number
-        for kind, its_names in names.items()
-        for name, number in records.find(store, kind, its_names).items()
-    }

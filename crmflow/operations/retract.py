@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from crmflow.core.errors import CrmflowError, UsageError
 from crmflow.core.identity import ID_MARK, identity, identity_of_id
-from crmflow.core.model import Event, Moment, RecordType
+from crmflow.core.model import Moment
 from crmflow.operations.find_events import Found, Selection, find_at, find_selected, split_place
+from crmflow.operations.locating import located
 from crmflow.operations.reconsider import Reconsidered, as_json, reconsider, restore_facts
-from crmflow.store import enrollments, records, retractions, runs, standing
+from crmflow.store import enrollments, retractions, runs, standing
 from crmflow.store.connection import Store
 from crmflow.store.retractions import Target
 
@@ -137,11 +138,8 @@ def _selected(store: Store, request: Request, moment: Moment) -> list[Found]:
 
 
 def _located(store: Store, found: Sequence[Found]) -> list[Target]:
-    names: dict[RecordType, set[str]] = {}
-    for each in found:
-        names.setdefault(each.event.record_type, set()).add(each.event.name)
-    numbers = {kind: records.find(store, kind, its) for kind, its in names.items()}
-    return [Target(identity(each.event), _number(numbers, each.event), each.event, each.source) for each in found]
+    numbers = {id(event): number for number, event in located(store, [each.event for each in found])}
+    return [Target(identity(each.event), numbers.get(id(each.event)), each.event, each.source) for each in found]
 
 
 def _others(store: Store, named: Sequence[Target]) -> list[Target]:
@@ -153,10 +151,6 @@ def _others(store: Store, named: Sequence[Target]) -> list[Target]:
         for record in standing.records_of_event(store, name.removeprefix(ID_MARK))
         if not any((each.identity, each.record) == (name, record) for each in named)
     ]
-
-
-def _number(numbers: dict[RecordType, dict[str, int]], event: Event) -> int | None:
-    return numbers[event.record_type].get(event.name)
 
 
 def _is_meant(each: dict[str, Any], request: Request) -> bool:

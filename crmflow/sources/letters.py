@@ -8,6 +8,7 @@ it reports what became of another mail, or if its subject begins as those of abs
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
+from itertools import islice
 
 from crmflow.core.model import Event
 from crmflow.sources.mail import address
@@ -46,6 +47,10 @@ _ABSENCE = re.compile(
     re.IGNORECASE,
 )
 """Such a beginning, with a colon behind it if there stands the subject of the mail that is answered."""
+
+_MESSAGE_ID = re.compile(r"<([^<>\s]+)>")
+_MOST_ANSWERED = 20
+"""So many mails of a thread are remembered, the nearest ones."""
 
 _FOR_MANY = frozenset({"bulk", "list", "junk"})
 _TOKEN = re.compile(r"\+[^\s@<>+]+@")
@@ -114,13 +119,21 @@ def kind_of(headers: Headers, *, is_answer: bool = False) -> str | None:
 def came_in(
     headers: Headers, sender: str, at: datetime, id_: str | None = None, *, is_answer: bool = False
 ) -> Iterator[Event]:
-    """Yield the event that a mail of a prospect is, none for what was sent to many.
+    """Yield the event that a mail of a prospect is, none for what was sent to many; a reply names what it answers.
 
     Raises `LineError` for a sender without an address.
     """
     kind = kind_of(headers, is_answer=is_answer)
     if kind is not None:
-        yield Event(type=kind, at=at, record_type="prospect", name=address(sender), id=id_)
+        answered = _answered(headers) if kind == "replied" else None
+        yield Event(type=kind, at=at, record_type="prospect", name=address(sender), id=id_, message=answered)
+
+
+def _answered(headers: Headers) -> str | None:
+    """Return the ids of the mails that a mail answers, the nearest first, with spaces between; None for none."""
+    thread = reversed(_MESSAGE_ID.findall(headers.get("references", "")))
+    ids = dict.fromkeys([*_MESSAGE_ID.findall(headers.get("in-reply-to", "")), *thread])
+    return " ".join(islice(ids, _MOST_ANSWERED)) or None
 
 
 def written_at(headers: Headers, zone: tzinfo | None) -> datetime:

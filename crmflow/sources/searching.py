@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from crmflow.core.model import Event
+from crmflow.core.triggers import answered
 from crmflow.sources import formats
 from crmflow.sources.inputs import BOM
 from crmflow.sources.logs import Piece
@@ -34,7 +35,10 @@ class Search(NamedTuple):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """The events of a search's piece that are about a record of these names, or another one that is called alike."""
+    """The events of a search's piece that are about a record of these names, or another one that is called alike.
+
+    A reply to a mail that is called so is among them.
+    """
 
     number: int
     events: list[Event]
@@ -57,7 +61,11 @@ def search(task: Search) -> Found:
         return Found(task.number, _decoded(task, task.piece))
     is_ours = task.terms.format == OURS and task.terms.layout == "lines"
     events = _quickly(task, names) if is_ours and is_quick(names) else _decoded(task, task.piece)
-    return Found(task.number, [event for event in events if event.name.casefold() in names])
+    return Found(task.number, [event for event in events if _is_about(event, names)])
+
+
+def _is_about(event: Event, names: frozenset[str]) -> bool:
+    return event.name.casefold() in names or any(each.casefold() in names for each in answered(event))
 
 
 def _decoded(task: Search, piece: Piece) -> list[Event]:
@@ -80,10 +88,10 @@ def _quickly(task: Search, names: frozenset[str]) -> list[Event]:
 def _narrowed(piece: Piece, names: frozenset[str]) -> tuple[Piece, list[int]]:
     r"""Return the lines of a piece that may name one of these, as a piece of its own, and the numbers that they have.
 
-    A name stands in its line as it is, but for case, in quotes unless it is a number; that is, unless the line has
-    escapes: `\u00e9`, `\/`.
+    A name stands in its line as it is, but for case, in quotes unless it is a number, or a mail among others; that is,
+    unless the line has escapes: `\u00e9`, `\/`.
     """
-    written = [name if name.lstrip("-").isdigit() else f'"{name}"' for name in names]
+    written = [name if name.lstrip("-").isdigit() or "@" in name else f'"{name}"' for name in names]
     data = piece.data.removeprefix(BOM) if piece.offset == 0 else piece.data
     text = data.decode("utf-8", "replace").casefold()
     kept: list[tuple[int, bytes]] = []

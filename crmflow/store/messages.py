@@ -96,6 +96,29 @@ def _unattributed(record: int, event: Event) -> tuple[Any, ...]:
     return event.message, record, event.type, stored(event.at), event.id or "", event.is_suspect
 
 
+def recipients(store: Store, messages: Iterable[str]) -> dict[str, set[int]]:
+    """Return the numbers of the records that these mails went to, by mail; mails that are not known are left out."""
+    rows = store.rows(
+        "SELECT DISTINCT message, record_id FROM json_each(?) AS wanted"
+        f" CROSS JOIN message_workflow ON message = wanted.value WHERE run_id NOT IN {UNDONE}",
+        [array(sorted(messages))],
+    )
+    found: dict[str, set[int]] = {}
+    for message, record in rows:
+        found.setdefault(message, set()).add(record)
+    return found
+
+
+def sent_to(store: Store, records: Iterable[int]) -> set[str]:
+    """Return what the mails are called that went to these records."""
+    rows = store.rows(
+        f"SELECT DISTINCT message FROM message_workflow WHERE run_id NOT IN {UNDONE}"
+        " AND record_id IN (SELECT value FROM json_each(?))",
+        [array(records)],
+    )
+    return {message for (message,) in rows}
+
+
 def workflows(store: Store, messages: Iterable[str]) -> dict[str, list[str]]:
     """Return the workflows that these mails are said to be of, by mail; mails of none are left out."""
     rows = store.rows(

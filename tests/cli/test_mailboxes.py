@@ -86,3 +86,60 @@ def test_a_large_mail_is_understood_by_its_beginning(crm: Crm) -> None:
     exits = {each["record"]: each["exit"]["event"] for each in crm.json("enrollment", "list", "--state", "disenrolled")}
     assert exits["p-2"]["line"] == large.count("\n") + 2
     assert crm.json("ingest", "inbox.mbox")["lines"] == 0
+
+
+SENT = """\
+From: team@example.org
+To: {to}
+Date: Mon, 02 Mar 2026 10:00:00 +0000
+Message-ID: <m-1@example.org>
+X-Workflow: welcome
+Subject: Hello
+"""
+STRANGER = "assistant@acme.example"
+
+
+def _mails(crm: Crm, name: str, *mails: str) -> str:
+    """Write mails into an mbox."""
+    return crm.write(name, "".join(f"From x Tue Mar  3 10:00:00 2026\n{each}\n" for each in mails))
+
+
+def test_a_reply_from_another_address_is_theirs_to_whom_the_mail_went(crm: Crm) -> None:
+    """A colleague answers for Ana: she has replied. `explain` says by which mail; what is taken back can be redone."""
+    reply = MAIL.format(sender=STRANGER, name="r-1").replace(
+        "In-Reply-To: <m-1@example.org>", "References: <m-1@example.org> <x>"
+    )
+    summary = crm.json("ingest", _mails(crm, "both.mbox", SENT.format(to=ANA), reply))
+    assert (summary["considered"], summary["unmatched"], summary["exits"]) == (2, 0, 2)
+    assert crm.left() == {"p-1": ("2026-03-03T10:00:00Z", "replied")}
+    assert (
+        "both.mbox:9: replied (mbox:r-1@acme.example)" in crm("explain", "prospect:p-1", "--workflow", "welcome").stdout
+    )
+    crm("undo", str(summary["run"]))
+    assert crm.left() == {}
+    crm("undo", str(summary["run"] + 1))
+    assert crm.left() == {"p-1": ("2026-03-03T10:00:00Z", "replied")}
+    crm("retract", "mbox:r-1@acme.example", "--because", "a test of ours")
+    assert crm.left() == {}
+
+
+def test_a_reply_to_a_mail_that_nobody_knows_is_its_sender_s(crm: Crm) -> None:
+    """A stranger's reply is unmatched where the mail is unknown, is known only later, or went to several people."""
+    reply = MAIL.format(sender=STRANGER, name="r-1")
+    assert crm.json("ingest", _mails(crm, "reply.mbox", reply))["unmatched"] == 1
+    two = SENT.format(to=f"{ANA}, ben@acme.example")
+    assert crm.json("ingest", _mails(crm, "sent.mbox", two))["considered"] == 2
+    assert crm.json("ingest", "--from-start", "reply.mbox")["unmatched"] == 1
+    assert crm.left() == {}
+    of_ana = MAIL.format(sender=ANA, name="r-2")
+    assert crm.json("ingest", _mails(crm, "ana.mbox", of_ana))["exits"] == 2
+
+
+def test_matching_elsewhere_finds_whose_reply_it_is(crm: Crm) -> None:
+    """What only the store can tell is left to `apply`."""
+    mails = _mails(crm, "both.mbox", SENT.format(to=ANA), MAIL.format(sender=STRANGER, name="r-1"))
+    crm("snapshot", "export", "now.snapshot")
+    crm("match", "--snapshot", "now.snapshot", mails, "--out", "found.exits")
+    summary = crm.json("apply", "found.exits")
+    assert (summary["considered"], summary["unmatched"], summary["exits"]) == (2, 0, 2)
+    assert crm.left() == {"p-1": ("2026-03-03T10:00:00Z", "replied")}
