@@ -105,7 +105,10 @@ def headers_at(head: bytes) -> bytes | None:
 
 def is_maildir(path: str) -> bool:
     """Tell whether a folder holds mails, each in a file of its own."""
-    return all((Path(path) / name).is_dir() for name in _FOLDERS)
+    try:
+        return all((Path(path) / name).is_dir() for name in _FOLDERS)
+    except (OSError, ValueError):  # no path at all: whoever opens it says why
+        return False
 
 
 def logs_at(path: str) -> list[str]:

@@ -21,7 +21,7 @@ CLICK = {
     "workflow": "welcome",
     "useragent": FIREFOX,
 }
-DELIVERED = {**CLICK, "event": "delivered", "sg_event_id": "d-1"}
+DELIVERED = {**CLICK, "event": "delivered", "timestamp": TEN - 60, "sg_event_id": "d-1"}
 NAMELESS = {key: value for key, value in CLICK.items() if key != "workflow"}
 AT = "2026-03-03T10:00:00Z"
 
