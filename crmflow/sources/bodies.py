@@ -6,23 +6,24 @@ all of them: cutting, taking envelopes off, ids, and counting.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
 from crmflow.core.model import Event, Reject
 from crmflow.core.times import FUTURE_TOLERANCE
-from crmflow.core.triggers import NAMING_WORKFLOW, Interest
+from crmflow.core.triggers import EVERYTHING, NAMING_WORKFLOW, Interest, tells_workflow
 from crmflow.sources.batches import NOTHING, Batch, Outcome, Passed
 from crmflow.sources.envelopes import unwrap
-from crmflow.sources.lines import decode_lines, outcomes_of, rejected
+from crmflow.sources.lines import BLANK, decode_lines, outcomes_of, rejected
 from crmflow.sources.logs import Piece
-from crmflow.sources.objects import Body, Element, LineError, read_elements, read_utf8, shortened
+from crmflow.sources.objects import Body, Element, LineError, quickly_read, read_elements, read_utf8, shortened
 from crmflow.sources.terms import Head, Terms
-from crmflow.sources.units import Cursor, Understand, Unit, decode_whole
+from crmflow.sources.units import Cursor, Unit, decode_whole
 
 Told = Event | Passed
 """What a body tells: an event, or that there is none of ours."""
@@ -44,7 +45,7 @@ class JsonSource:
 
     An event that `tell` yields carries the provider's own id or none, and no line; `tell` raises `LineError` for a body
     that it can't understand. `noise` names the keys that another delivery of the same body changes (`meta.attempt`: the
-    key in an object). `read` returns the JSON values that a line holds.
+    key in an object). `read` returns the JSON values that a line holds that is not one JSON object.
     """
 
     knows: Callable[[Body], bool]
@@ -56,34 +57,34 @@ class JsonSource:
         """Tell whether the first body of a log is of the format."""
         return head.body is not None and self.knows(head.body)
 
-    def decode(self, piece: Piece, terms: Terms, now: datetime, _interest: Interest) -> Batch:
+    def decode(self, piece: Piece, terms: Terms, now: datetime, interest: Interest) -> Batch:
         """Return what a piece says."""
-        understand = partial(self._outcomes, terms=terms, now=now)
+        how = _How(terms, now + FUTURE_TOLERANCE, interest.unwanted_types)
         if terms.layout == "whole":
-            return decode_whole(piece, understand)
-        return decode_lines(piece, partial(self._of_line, understand=understand))
+            return decode_whole(piece, partial(self._outcomes, how=how))
+        return decode_lines(piece, partial(self._of_line, how=how))
 
     def decode_again(self, kept: Reject, terms: Terms, now: datetime) -> Sequence[Outcome]:
         """Return what the text of a reject says now."""
-        understand = partial(self._outcomes, terms=terms, now=now)
-        return outcomes_of(kept.text, kept.line, kept.offset, partial(self._of_line, understand=understand))
+        how = _How(terms, now + FUTURE_TOLERANCE, EVERYTHING.unwanted_types)
+        return outcomes_of(kept.text, kept.line, kept.offset, partial(self._of_line, how=how))
 
-    def _of_line(self, data: bytes, line: int, offset: int, understand: Understand) -> Iterator[Outcome]:
+    def _of_line(self, data: bytes, line: int, offset: int, how: "_How") -> list[Outcome]:
+        if (body := quickly_read(data)) is not None:
+            return self._outcomes(Unit(body, data.rstrip(BLANK), line, offset), how)
         text = read_utf8(data)
         elements = self.read(text)
-        for unit in Cursor(text, line, offset).units(elements):
-            yield from understand(unit)
-        if not elements:
-            yield NOTHING
+        found = [each for unit in Cursor(text, line, offset).units(elements) for each in self._outcomes(unit, how)]
+        return found if elements else [NOTHING]
 
-    def _outcomes(self, unit: Unit, terms: Terms, now: datetime) -> list[Outcome]:
+    def _outcomes(self, unit: Unit, how: "_How") -> list[Outcome]:
         """Return what a unit tells: each of its bodies, and at most one reject of it."""
         found: list[Outcome] = []
         fault: str | None = None
         try:
             for body in unwrap(unit.value):
                 try:
-                    found += self._of_body(body, unit.line, terms, now)
+                    found += self._of_body(body, unit.line, how)
                 except LineError as error:
                     fault = fault or str(error)
         except LineError as error:
@@ -92,20 +93,34 @@ class JsonSource:
             found.append(rejected(unit.line, unit.offset, fault, unit.text))
         return found or [NOTHING]
 
-    def _of_body(self, body: Body, line: int, terms: Terms, now: datetime) -> list[Outcome]:
-        told = list(self.tell(body, terms)) or [NOTHING]
+    def _of_body(self, body: Body, line: int, how: "_How") -> list[Outcome]:
+        told = list(self.tell(body, how.terms)) or [NOTHING]
+        if len(told) == 1 and isinstance(told[0], Event):
+            return [self._finished(body, told[0], line, how)]
         events = [each for each in told if isinstance(each, Event)]
-        ids = iter(self._ids(body, events, terms.format))
-        return [
-            _finished(each, line, next(ids), now) if isinstance(each, Event) else _named(each, terms) for each in told
-        ]
+        passed = [how.is_passed(each) for each in events]
+        if all(passed):
+            return [NOTHING if isinstance(each, Event) else _named(each, how.terms) for each in told]
+        told_of = iter(zip(self._ids(body, events, how.terms.format), passed, strict=True))
+        found: list[Outcome] = []
+        for each in told:
+            if not isinstance(each, Event):
+                found.append(_named(each, how.terms))
+                continue
+            id_, is_passed = next(told_of)
+            found.append(NOTHING if is_passed else msgspec.structs.replace(each, line=line, id=id_))
+        return found
+
+    def _finished(self, body: Body, event: Event, line: int, how: "_How") -> Outcome:
+        """Return the one event of a body with its place and id."""
+        if how.is_passed(event):
+            return NOTHING
+        return msgspec.structs.replace(event, line=line, id=f"{how.terms.format}:{event.id or self._digest(body)}")
 
     def _ids(self, body: Body, events: Sequence[Event], name: str) -> list[str]:
-        """Return an id for each event of a body: the provider's, else a digest of the body; several tell whose."""
+        """Return an id for each of several events of a body: the provider's, else a digest, and what it is about."""
         content = "" if all(each.id for each in events) else self._digest(body)
         ids = [f"{name}:{each.id or content}" for each in events]
-        if len(events) == 1:
-            return ids
         about = [each.name for each in events]
         is_enough = len(set(about)) == len(about)
         parts = about if is_enough else [f"{each.name}/{each.field or each.type}" for each in events]
@@ -114,17 +129,37 @@ class JsonSource:
     def _digest(self, body: Body) -> str:
         for path in self.noise:
             body = _without(body, path.split("."))
-        canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
-        return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+        return f"sha256:{hashlib.sha256(_canonical(body)).hexdigest()}"
 
 
-def _finished(event: Event, line: int, id_: str, now: datetime) -> Outcome:
-    """Return an event with its place and id; a click of no mail that we could ever know has no effect."""
-    if event.at > now + FUTURE_TOLERANCE:
-        raise LineError(f"time more than a day in the future: {event.at.isoformat()}")
-    if event.type in NAMING_WORKFLOW and not event.workflow and not event.message:
-        return Passed(event.type, is_known=True)
-    return msgspec.structs.replace(event, line=line, id=id_)
+class _How(NamedTuple):
+    """How bodies are understood: the terms of the log, the last moment that is past, and types to pass over."""
+
+    terms: Terms
+    latest: datetime
+    unwanted_types: frozenset[str]
+
+    def is_passed(self, event: Event) -> bool:
+        """Tell whether an event has no effect: nothing wants it, or it is a click of no mail that we could ever know.
+
+        Raises `LineError` for one in the future.
+        """
+        if event.at > self.latest:
+            raise LineError(f"time more than a day in the future: {event.at.isoformat()}")
+        if event.type in NAMING_WORKFLOW and not event.workflow and not event.message:
+            return True
+        return event.type in self.unwanted_types and not tells_workflow(event)
+
+
+def _canonical(body: Body) -> bytes:
+    """Return a body as JSON that is the same for equal bodies."""
+    try:
+        return _encode_sorted(body)
+    except (ValueError, OverflowError):  # half a surrogate pair, a huge number
+        return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+
+
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 def _named(passed: Passed, terms: Terms) -> Passed:

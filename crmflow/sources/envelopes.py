@@ -19,6 +19,9 @@ _PAGES: dict[str, frozenset[str]] = {
 }
 """The key of the list that an object is a page of, and the keys that may stand beside it."""
 
+_WRAPPING = frozenset({"TopicArn", "Sns", "body", "Body", "detail-type", *_PAGES})
+"""Keys one of which every envelope has."""
+
 _NOTICES = frozenset({"SubscriptionConfirmation", "UnsubscribeConfirmation"})
 
 
@@ -40,6 +43,9 @@ def unwrap(value: object, depth: int = 0) -> Iterator[Body]:
         return
     if not isinstance(value, dict):
         raise LineError("expected a JSON object")
+    if _WRAPPING.isdisjoint(value):
+        yield value
+        return
     wrapped = _wrapped(value)
     if wrapped is None:
         yield value

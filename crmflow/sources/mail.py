@@ -5,6 +5,7 @@ import re
 from crmflow.sources.objects import LineError, read_name, shortened
 from crmflow.sources.terms import Terms
 
+_BARE = re.compile(r"[^\s<>@]+@[^\s<>@]+")
 _BRACKETED = re.compile(r"<([^<>]*)>\s*$")
 _TEMPORARY = re.compile(r"(?<![\d.])4\.[0-7]\.\d{1,3}(?!\.?\d)|(?:^|smtp;)\s*4[0-5]\d(?!\d)", re.ASCII | re.IGNORECASE)
 """An enhanced status code of class 4 anywhere (RFC 3463), or a reply of that class (RFC 5321) to begin with."""
@@ -17,6 +18,8 @@ def address(text: str) -> str:
 
     Raises `LineError` for what is none.
     """
+    if _BARE.fullmatch(text):
+        return text
     found = _BRACKETED.search(text)
     bare = (found[1] if found else text).strip()
     if "@" not in bare.strip("@") or any(each.isspace() for each in bare):

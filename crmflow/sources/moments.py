@@ -1,6 +1,7 @@
 """The times that other programs write: numbers since 1970 in some unit, and ISO 8601 in all its spellings."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import parsedate_to_datetime
 
@@ -14,8 +15,14 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECONDS = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))
 """How many microseconds one is, of a number below a bound: seconds, milliseconds, microseconds; else nanoseconds."""
 
+_PLAINLY_SECONDS = 10**9, 10**10
+"""Numbers of seconds that need no second look: the years 2001 to 2286."""
+
 _NO_MOMENT = 1e30
 """From here on a number names no moment, whatever its unit."""
+
+_PLAIN_ISO = re.compile(r"20\d\d-\d\d-\d\dT[01]\d:\d\d:\d\d(?:\.\d{3}|\.\d{6})?Z", re.ASCII)
+"""What needs no second look."""
 
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))? ?(?:([Zz]|UTC)|([+-]\d\d)(?::?(\d\d))?)?", re.ASCII
@@ -27,6 +34,8 @@ def epoch(value: object) -> datetime:
 
     Raises `LineError` for what is no such number, and for a moment before the year 2000.
     """
+    if type(value) is int and _PLAINLY_SECONDS[0] <= value < _PLAINLY_SECONDS[1]:
+        return datetime.fromtimestamp(value, UTC)
     number = _number(value)
     factor = next((each for bound, each in _MICROSECONDS if abs(number) < bound), 0.001)
     try:
@@ -42,6 +51,9 @@ def iso(value: object, zone: tzinfo | None = None) -> datetime:
     Decimals beyond the microsecond are cut off. Raises `LineError` for anything else, for a text without an offset
     where there is no zone, and for a moment before the year 2000.
     """
+    if isinstance(value, str) and _PLAIN_ISO.fullmatch(value):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value)
     match = _ISO.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise _no_time(value)

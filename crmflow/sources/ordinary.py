@@ -20,7 +20,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from crmflow.core.model import RecordType
 from crmflow.sources.logs import MAX_LINE_BYTES
-from crmflow.sources.objects import LARGEST_INTEGER, SMALLEST_INTEGER, may_be_deep
+from crmflow.sources.objects import LARGEST_INTEGER, SMALLEST_INTEGER, may_be_deep, quote_count
 
 _Text = Annotated[str, Meta(min_length=1)]
 _Name = _Text | int | None
@@ -83,19 +83,13 @@ def _is_sound(text: bytes, found: Line) -> bool:
     """Tell whether a line has each of its keys once, those that are unknown to us included, and nothing odd."""
     if b"\\u0000" in text or _LONG_FRACTION.search(text) or len(text) > MAX_LINE_BYTES or may_be_deep(text):
         return False
-    quotes = _quote_count(text)
-    if quotes == _quote_count(_encode(found)):
+    quotes = quote_count(text)
+    if quotes == quote_count(_encode(found)):
         return True
     try:
-        return quotes == _quote_count(_encode(_decode_any(text)))
+        return quotes == quote_count(_encode(_decode_any(text)))
     except (ValueError, RecursionError):
         return False
-
-
-def _quote_count(data: bytes) -> int:
-    if b"\\" in data:
-        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    return data.count(b'"')
 
 
 def time_of(found: Line, text: bytes) -> datetime | None:
