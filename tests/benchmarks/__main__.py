@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tests.benchmarks import elsewhere, other_commands, reading_logs
+from tests.benchmarks import elsewhere, other_commands, providers, reading_logs
 from tests.benchmarks.data import SCALES, Data
 from tests.benchmarks.table import Row, as_text, environment
 
@@ -19,6 +19,7 @@ MEASUREMENTS: dict[str, Callable[[Data, int], Iterator[list[Row]]]] = {
     "ingest": reading_logs.ingest,
     "tenfold": reading_logs.tenfold,
     "append": reading_logs.append,
+    "providers": providers.providers,
     "elsewhere": elsewhere.elsewhere,
     "growth": elsewhere.growth,
     "startup": other_commands.startup,

@@ -32,9 +32,11 @@ class Read(NamedTuple):
     events: Sequence[int]
 
     def do(self, store: Store, world: World, folder: Path) -> int | None:
-        """Do it; return the run, None where nothing was done."""
+        """Do it; return the run, None where nothing was done. No log begins as another one, which it would go on."""
         path = folder / self.log
-        path.write_bytes(b"".join(line_of(world.events[number]) for number in self.events))
+        path.write_bytes(
+            f'{{"log": "{self.log}"}}\n'.encode() + b"".join(line_of(world.events[number]) for number in self.events)
+        )
         return ingest(store, [str(path)], MOMENT, SILENT).run
 
 
