@@ -207,7 +207,7 @@ def _has_one_port(given_: tuple[str, str]) -> bool:
     return re.search(r":\d+:\d", given_[1]) is None
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given((_patterns_and_addresses() | st.tuples(_patterns, _addresses)).filter(_has_one_port))
 @example(("http*://a:80", "http://a"))
 def test_says_what_a_slow_matcher_says(given_: tuple[str, str]) -> None:

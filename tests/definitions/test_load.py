@@ -275,7 +275,7 @@ _PIECES = [
 
 
 @given(content=st.lists(st.sampled_from(_PIECES)).map("".join).map(str.encode) | st.binary())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
 def test_nothing_but_complaints_comes_of_any_bytes(write: Write, content: bytes) -> None:
     """Whatever a file holds, it is a definition or complaints with places in the file; never another error."""
     line_count = content.count(b"\n") + content.count(b"\r") + 1

@@ -168,7 +168,7 @@ def test_both_take_what_is_right(write: Write, document: Json) -> None:
 
 
 @given(document=mutants())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
 def test_what_one_takes_the_other_takes(write: Write, document: Json) -> None:
     """Reader and schema agree on every document; only that step names are distinct is beyond a schema."""
     _assert_agreement(document, write)

@@ -144,7 +144,7 @@ def _matched(folder: Path, path: str, part_size: int) -> Exits:
     return read_exits(Path(f"{path}.exits"))
 
 
-@settings(max_examples=100, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(_courses())
 def test_matching_elsewhere_is_an_ingest(cast: Path, course: tuple[World, Course]) -> None:
     """Whatever happens between the snapshot and the apply, in any parts and order, and applied twice."""

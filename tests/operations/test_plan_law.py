@@ -80,7 +80,7 @@ def _hold(cast: Path, world: World, changed: Sequence[Workflow]) -> None:
             assert outcome(store) == before
 
 
-@settings(max_examples=100, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(_changed_worlds())
 def test_what_is_carried_out_is_as_if_it_had_always_been_so(
     cast: Path, changed: tuple[World, tuple[Workflow, ...]]

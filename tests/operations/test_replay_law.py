@@ -92,14 +92,14 @@ def _ingest(store: Store, log: Path, piece_size: int, *, from_start: bool) -> No
     assert (summary.incomplete, summary.faults) == (0, [])
 
 
-@settings(max_examples=150, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(_read_worlds(worlds()))
 def test_state_does_not_depend_on_how_the_log_is_read(cast: Path, read: tuple[World, list[Reading]]) -> None:
     """In any order, in any parts and however often, a log leaves the state that the plain replay says."""
     _hold(cast, *read)
 
 
-@settings(max_examples=100, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(_read_worlds(mailings()))
 def test_it_makes_no_difference_when_a_click_turns_out_to_be_hasty(
     cast: Path, read: tuple[World, list[Reading]]

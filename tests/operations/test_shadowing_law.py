@@ -82,7 +82,7 @@ def _decided(workflow: Workflow, happened: Sequence[Event]) -> list[Decision]:
     return replay(Rules([workflow]), enrolled, [(1, each) for each in happened])
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data(), workflows())
 def test_what_is_shadowed_never_decides(data: st.DataObject, workflow: Workflow) -> None:
     """Without the triggers that are said to be shadowed, any events are decided as with them, to the word."""
@@ -93,7 +93,7 @@ def test_what_is_shadowed_never_decides(data: st.DataObject, workflow: Workflow)
     assert _decided(workflow, happened) == _decided(kept, happened)
 
 
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(st.data(), workflows())
 def test_what_shadows_takes_all(data: st.DataObject, workflow: Workflow) -> None:
     """An event that would end an enrollment by a shadowed trigger alone does so by those that shadow it alone."""
@@ -117,7 +117,7 @@ def test_what_shadows_comes_first(workflow: Workflow) -> None:
         assert all((order.index(each.trigger), each.line) < place for each in by)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=600)
 @given(st.data(), patterns, patterns)
 def test_what_is_covered_matches(data: st.DataObject, general: str, special: str) -> None:
     """A page that a pattern means is one that every pattern means that covers it."""

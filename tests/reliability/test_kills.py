@@ -20,7 +20,7 @@ COMMANDS = {
     "import": "record import prospect changed.csv --at 2026-03-02T00:00:00Z",
     "advance": "advance --at 2026-03-12T00:00:00Z",
 }
-SHORT = 12
+SHORT = 8
 LONG = 300
 KILLS = 8
 """How often a command is killed before it may end."""
