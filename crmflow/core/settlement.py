@@ -39,7 +39,10 @@ def precedence(exit_: Exit) -> Precedence:
 
 def settle(enrolled_at: datetime, exits: Iterable[Exit]) -> Exit | None:
     """Return the exit that stands, or None where none of them falls into the enrollment."""
-    return min((each for each in exits if each.at >= enrolled_at), key=precedence, default=None)
+    within = [each for each in exits if each.at >= enrolled_at]
+    if len(within) == 1:
+        return within[0]
+    return min(within, key=precedence, default=None)
 
 
 class Decision(NamedTuple):
@@ -62,13 +65,18 @@ def decide(
     The exit that stands so far stays the same object where none of the new ones comes before it. A step that is known
     already is not new, however often it is told.
     """
+    if not told and not known:
+        return Decision(settle(enrollment.enrolled_at, _with(enrollment.exit, exits)), None, [])
     within = [each for each in told if each.at >= enrollment.enrolled_at]
     by_completion = [exit_ for each in within if (exit_ := completion_exit(steps, each))]
-    so_far = [enrollment.exit] if enrollment.exit else []
-    standing = settle(enrollment.enrolled_at, [*so_far, *exits, *by_completion])
+    standing = settle(enrollment.enrolled_at, [*_with(enrollment.exit, exits), *by_completion])
     before = {_identity(each) for each in known}
     counting = [each for each in within if is_before(each, standing) and _identity(each) not in before]
     return Decision(standing, last_completion(steps, [*known, *counting], standing), counting)
+
+
+def _with(so_far: Exit | None, exits: Iterable[Exit]) -> list[Exit]:
+    return [*exits] if so_far is None else [so_far, *exits]
 
 
 def _identity(completion: Completion) -> tuple[str, datetime, str | None]:

@@ -124,6 +124,8 @@ def is_same(one: Scalar, other: Scalar) -> bool:
 
 def written(value: Scalar) -> str:
     """Return a scalar as a cell without types writes it: `500`, `true`, nothing for null."""
+    if isinstance(value, str):
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):

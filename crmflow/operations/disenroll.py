@@ -81,8 +81,9 @@ def _would_end(enrollment: Enrollment, by_hand: Exit) -> bool:
 def judge(history: Iterable[Enrollment], by_hand: Exit) -> tuple[Outcome, str | None]:
     """Return what leaving by hand means for a record with this history in the workflow."""
     begun = [each for each in history if each.enrolled_at <= by_hand.at]
-    if any(_would_end(each, by_hand) for each in begun):
-        return "done", None
+    for each in begun:
+        if _would_end(each, by_hand):
+            return "done", None
     return ("already_out" if begun else "not_enrolled"), None
 
 

@@ -115,16 +115,20 @@ def read_selection(store: Store, request: Request, kind: RecordType) -> Iterator
         has_fault = has_fault or any(row.fault is not None for row in part)
         if table.is_typed:
             columns |= {name: None for row in part for name in row.cells}
-        yield _located(store, kind, [_selected(row, wanted) for row in part])
+        yield _located(store, kind, part, wanted)
     if is_empty:
         raise CrmflowError(f"{path}: no row is selected", hint="a selection without rows does not mean everything")
     if table.is_typed and not has_fault:
         _require_column(path, wanted, columns)
 
 
-def _located(store: Store, kind: RecordType, part: Sequence[Selected]) -> list[Selected]:
-    found = records.find(store, kind, {row.name for row in part if row.fault is None})
-    return [Selected(row.row, row.name, row.fault, None if row.fault else found.get(row.name)) for row in part]
+def _located(store: Store, kind: RecordType, part: Sequence[Row], wanted: Sequence[str]) -> list[Selected]:
+    named = [_name_in(row, wanted) for row in part]
+    found = records.find(store, kind, {name for name, fault in named if fault is None})
+    return [
+        Selected(row.line, name, fault, None if fault else found.get(name))
+        for row, (name, fault) in zip(part, named, strict=True)
+    ]
 
 
 def _require_column(path: str, wanted: Sequence[str], columns: Collection[str]) -> None:
@@ -135,8 +139,10 @@ def _require_column(path: str, wanted: Sequence[str], columns: Collection[str]) 
         )
 
 
-def _selected(row: Row, wanted: Sequence[str]) -> Selected:
-    column = next((each for each in wanted if each in row.cells), wanted[0])
-    name = "" if row.fault else written(row.cells.get(column))
-    fault = row.fault or (None if name else f"{column} is empty")
-    return Selected(row.line, name, fault, None)
+def _name_in(row: Row, wanted: Sequence[str]) -> tuple[str, str | None]:
+    """Return the name that a row gives in the first of these columns that it has, and why it is invalid."""
+    if row.fault:
+        return "", row.fault
+    column = next((each for each in wanted if each in row.cells), wanted[0]) if len(wanted) > 1 else wanted[0]
+    name = written(row.cells.get(column))
+    return name, None if name else f"{column} is empty"

@@ -8,7 +8,7 @@ Text is taken as text: `01234` stays what it is, and only JSON lines carry types
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import PurePath
@@ -23,6 +23,8 @@ from crmflow.sources.inputs import BUFFER_SIZE, UTF16_BOMS, open_input
 from crmflow.sources.objects import LineError, is_encodable, read_object, read_scalar, read_text, shortened
 
 MAX_ROW_CHARACTERS = 1024 * 1024
+_BLOCK_CHARACTERS = 256 * 1024
+_UNUSUAL = ('"', "'", "\0")
 _JSON_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 _TAB_SUFFIXES = frozenset({".tsv", ".tab"})
 _DELIMITERS = ",;\t"
@@ -101,7 +103,8 @@ def read_rows(path: str) -> Table:
 class _Lines(Iterator[str]):
     """The lines of a text, with their newlines; `number` is the last one's, and `fault` what is wrong with it.
 
-    A line longer than `MAX_ROW_CHARACTERS` comes as an empty one; `has_odd_quotes` belongs to it.
+    A line longer than `MAX_ROW_CHARACTERS` comes as an empty one; `has_odd_quotes` belongs to it. The text is read in
+    blocks of whole lines.
     """
 
     def __init__(self, path: str, reader: io.BufferedReader) -> None:
@@ -112,6 +115,10 @@ class _Lines(Iterator[str]):
         self.fault: str | None = None
         self.has_odd_quotes = False
         self._text = io.TextIOWrapper(reader, encoding, errors, newline="\n")
+        self._block = ""
+        self._position = 0
+        self._is_plain = False
+        self._read_block = self._read_line if is_utf16 else self._read_lines  # an error is that of its line
 
     def __next__(self) -> str:
         line = self._read()
@@ -120,7 +127,7 @@ class _Lines(Iterator[str]):
         self.number += 1
         self.fault = None
         self.has_odd_quotes = False
-        if len(line) > MAX_ROW_CHARACTERS and not line.endswith("\n"):
+        if len(line.removesuffix("\n")) > MAX_ROW_CHARACTERS:
             self._pass_over(line)
             return "\n"
         if "\0" in line:
@@ -141,7 +148,43 @@ class _Lines(Iterator[str]):
             )
         return line
 
+    def plain(self) -> list[str]:
+        """Return the next lines, without their newlines, if each is a row as it stands; else none.
+
+        Nothing in them is quoted, guarded or otherwise unusual.
+        """
+        if self._position == len(self._block):
+            self._fill()
+        if not self._is_plain:
+            return []
+        lines = self._block[self._position :].removesuffix("\n").split("\n")
+        self._position = len(self._block)
+        self._is_plain = False
+        self.number += len(lines)
+        return lines
+
     def _read(self) -> str:
+        """Return the next line, or the beginning of one that is too long; nothing at the end."""
+        if self._position == len(self._block):
+            self._fill()
+        start = self._position
+        self._position = self._block.find("\n", start) + 1 or len(self._block)
+        return self._block[start : self._position]
+
+    def _fill(self) -> None:
+        block = self._read_block()
+        is_usual = block.isascii() and not any(each in block for each in _UNUSUAL)
+        if is_usual and "\r" in block:
+            is_usual = block.count("\r") == block.count("\r\n")
+            block = block.replace("\r\n", "\n") if is_usual else block
+        self._block, self._position = block, 0
+        self._is_plain = is_usual and block.endswith("\n") and len(block) <= MAX_ROW_CHARACTERS
+
+    def _read_lines(self) -> str:
+        block = self._text.read(_BLOCK_CHARACTERS)
+        return block if not block or block.endswith("\n") else block + self._text.readline(MAX_ROW_CHARACTERS + 1)
+
+    def _read_line(self) -> str:
         try:
             return self._text.readline(MAX_ROW_CHARACTERS + 1)
         except UnicodeDecodeError as error:
@@ -184,7 +227,8 @@ class _CsvReader:
         self._row_size = 0
         self._row_start = 0
         self._row_fault: str | None = None
-        self._reader = csv.reader(self._feed(first), delimiter=_delimiter(lines.path, first), strict=True)
+        self._delimiter = _delimiter(lines.path, first)
+        self._reader = csv.reader(self._feed(first), delimiter=self._delimiter, strict=True)
 
     def header(self) -> tuple[str, ...]:
         """Return the columns; raises `CrmflowError` for a header that does not name each one, once."""
@@ -202,16 +246,26 @@ class _CsvReader:
 
     def rows(self, columns: tuple[str, ...]) -> Iterator[Row]:
         """Yield the rows below the header."""
+        yield from self._plain_rows(columns)
         while (cells := self._next_cells()) is not None:
             if self._row_fault:
                 yield Row(self._row_start, {}, self._row_fault)
             elif not _is_blank("".join(self._row_lines)):
-                is_whole = len(cells) == len(columns)
-                fault = None if is_whole else f"{len(cells)} cells where the header has {len(columns)}"
+                fault = None if len(cells) == len(columns) else _not_as_wide(cells, columns)
                 plain = [cell.strip() for cell in cells]
                 if any("'" in line for line in self._row_lines):
                     plain = [_unguarded(cell) for cell in plain]
                 yield Row(self._row_start, dict(zip(columns, plain, strict=False)), fault)
+            yield from self._plain_rows(columns)
+
+    def _plain_rows(self, columns: tuple[str, ...]) -> Iterator[Row]:
+        """Yield the next rows as long as nothing in them needs a second look."""
+        while lines := self._lines.plain():
+            for number, line in enumerate(lines, start=self._lines.number - len(lines) + 1):
+                cells = [cell.strip() for cell in line.split(self._delimiter)]
+                if cells[0] or not _is_blank(line):
+                    fault = None if len(cells) == len(columns) else _not_as_wide(cells, columns)
+                    yield Row(number, dict(zip(columns, cells, strict=False)), fault)
 
     def _next_cells(self) -> list[str] | None:
         """Return the next row, None at the end; sets what is known of it."""
@@ -252,6 +306,10 @@ class _CsvReader:
             f"{self._lines.path}:{opened}: a quote is opened and not properly closed",
             hint='close it, or double it where it is part of the text: ""',
         )
+
+
+def _not_as_wide(cells: Sequence[str], columns: Sequence[str]) -> str:
+    return f"{len(cells)} cells where the header has {len(columns)}"
 
 
 def _delimiter(path: str, header: str) -> str:

@@ -1,6 +1,6 @@
 """Enrollments, the steps that they completed, and their exits: the one that stands and those that were superseded."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -204,13 +204,14 @@ def save_outcomes(store: Store, origin: Origin, outcomes: Sequence[Outcome]) -> 
     """Write what a settlement decided; an exit that no longer stands is kept as superseded."""
     exits = [each for each in outcomes if each.exit is not None and each.exit is not each.enrollment.exit]
     _supersede(store, origin.run, exits)
+    written_at = {at: stored(at) for at in {each.exit.at for each in exits if each.exit}}
     deciding: dict[str, int | None] = dict(store.rows("SELECT name, definition_id FROM workflow"))
     [(first,)] = store.rows("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'exit'), 0) + 1")
     store.insert(
         "exit (id, enrollment_id, exited_at, cause, trigger, event_id, event_type, reading_id, line, note, run_id,"
         " definition_id)",
         (
-            (*_exit_row(number, each, origin), deciding.get(each.enrollment.workflow))
+            (*_exit_row(number, each, origin, written_at), deciding.get(each.enrollment.workflow))
             for number, each in enumerate(exits, start=first)
         ),
     )
@@ -261,7 +262,7 @@ def _save_steps(store: Store, outcomes: Iterable[Outcome]) -> None:
     )
 
 
-def _exit_row(number: int, outcome: Outcome, origin: Origin) -> tuple[Any, ...]:
+def _exit_row(number: int, outcome: Outcome, origin: Origin, written_at: Mapping[datetime, str]) -> tuple[Any, ...]:
     exit_ = outcome.exit
     if exit_ is None:
         raise AssertionError("only exits are written")
@@ -269,7 +270,7 @@ def _exit_row(number: int, outcome: Outcome, origin: Origin) -> tuple[Any, ...]:
     return (
         number,
         outcome.enrollment.id,
-        stored(exit_.at),
+        written_at[exit_.at],
         exit_.cause,
         exit_.trigger,
         exit_.event_id,

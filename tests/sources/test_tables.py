@@ -192,6 +192,27 @@ def test_what_the_csv_module_writes_is_what_is_read(
             assert cell in (original.strip(), original.strip()[1:])
 
 
+_PLAIN_PARTS = st.sampled_from(["a", "b c", " ", ",", ";", "\t", "\n", "\r\n", "\x0b", "\x1f", "=1", "-"])
+
+
+@given(
+    lines=st.lists(_PLAIN_PARTS, max_size=30).map("".join),
+    header=st.sampled_from(["key", "key,name", "key;name", "key\tname"]),
+    newline=st.sampled_from(["\n", "\r\n"]),
+)
+def test_plain_lines_are_what_a_second_look_makes_of_them(
+    tmp_path_factory: pytest.TempPathFactory, lines: str, header: str, newline: str
+) -> None:
+    """Where nothing is unusual lines are only split. One unusual row at the end has all of them looked at."""
+    text = f"{header}{newline}{lines}{newline}"
+    plain, looked_at = tmp_path_factory.mktemp("t") / "plain.csv", tmp_path_factory.mktemp("t") / "looked_at.csv"
+    plain.write_text(text, newline="")
+    looked_at.write_text(f"{text}'=1{newline}", newline="")
+    with read_rows(str(plain)) as quickly, read_rows(str(looked_at)) as slowly:
+        *expected, _ = slowly
+        assert list(quickly) == expected
+
+
 @given(st.lists(st.sampled_from([b'"', b",", b"\n", b"\r", b"a", b"'", b"=", b"\0", b"\xff", b"{}", b"\xc3\xa9"])))
 def test_arbitrary_bytes_are_rows_or_an_error_for_the_user(write: Write, parts: list[bytes]) -> None:
     """No other exception leaves the reader; a sound row has all the columns and text that can be stored."""
