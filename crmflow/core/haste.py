@@ -53,8 +53,10 @@ def is_of_mail(event: Event) -> bool:
     return event.type == "link_clicked" and bool(event.message)
 
 
-def judged(events: Iterable[Located], moments: Mapping[Mail, Collection[datetime]]) -> list[Located]:
+def with_suspects(events: Iterable[Located], moments: Mapping[Mail, Collection[datetime]]) -> list[Located]:
     """Return events, hasty clicks as suspect ones; `moments` are those of hasty clicks, by mail."""
+    if not moments:
+        return list(events)
     return [
         (record, msgspec.structs.replace(event, is_suspect=True))
         if _is_hasty(record, event, moments)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from crmflow.core.codec import encode_value
-from crmflow.core.haste import Click, Located, Mail, hasty_moments, is_of_mail, judged
+from crmflow.core.haste import Click, Located, Mail, hasty_moments, is_of_mail, with_suspects
 from crmflow.core.model import Enrollment, Scalar
 from crmflow.core.settlement import Decision, decide
 from crmflow.core.triggers import Rules, field_change, lacks_workflow, of_workflows, tells_workflow
@@ -29,7 +29,7 @@ def _judged(rules: Rules, events: Sequence[Located]) -> list[Located]:
             arrivals.setdefault(mail, set()).add(event.at)
         elif is_of_mail(event) and rules.is_wanted(event) and rules.has_workflow_of(event):
             clicks.setdefault(mail, set()).add(Click(event.at, event.url or ""))
-    return judged(events, {mail: hasty_moments(arrivals.get(mail, ()), its) for mail, its in clicks.items()})
+    return with_suspects(events, {mail: hasty_moments(arrivals.get(mail, ()), its) for mail, its in clicks.items()})
 
 
 def attributed(events: Iterable[Located]) -> list[Located]:

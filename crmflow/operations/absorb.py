@@ -7,8 +7,7 @@ goes by that email, so that a log has the same effect in one batch or in many.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from crmflow.core.haste import Located
-from crmflow.core.haste import judged as judged_by
+from crmflow.core.haste import Located, with_suspects
 from crmflow.core.model import EMAIL_FIELD, Bounce, Event, FieldChange
 from crmflow.core.triggers import Rules, field_change
 from crmflow.operations.attribution import keep_mail, settle_by_mail
@@ -52,7 +51,7 @@ def absorb(store: Store, origin: Origin, rules: Rules, events: Sequence[Event]) 
         ignored += len(named) + len(replies) - len(standing)
         moments = moments_of(store, standing)
         reconsidering |= overtaken(store, rules, known, moments)
-        judged = judged_by(standing, moments)
+        judged = with_suspects(standing, moments)
         hasty += _suspects(judged) - _suspects(standing)
         for settled in (settle_events(store, origin, rules, judged), settle_by_mail(store, origin, rules, judged)):
             exits += settled.exits

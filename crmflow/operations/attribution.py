@@ -19,9 +19,10 @@ from crmflow.store.enrollments import Origin
 
 def keep_mail(store: Store, origin: Origin, located: Sequence[tuple[int, Event]]) -> None:
     """Keep what events say of mails: their workflows, clicks, events without a workflow; given with record numbers."""
-    messages.save_workflows(store, origin.run, [each for each in located if tells_workflow(each[1])])
-    messages.save_unattributed(store, origin, [each for each in located if lacks_workflow(each[1])])
-    messages.save_clicks(store, origin.run, [each for each in located if is_of_mail(each[1])])
+    of_mails = [each for each in located if each[1].message]
+    messages.save_workflows(store, origin.run, [each for each in of_mails if tells_workflow(each[1])])
+    messages.save_unattributed(store, origin, [each for each in of_mails if lacks_workflow(each[1])])
+    messages.save_clicks(store, origin.run, [each for each in of_mails if is_of_mail(each[1])])
 
 
 def settle_by_mail(store: Store, origin: Origin, rules: Rules, located: Sequence[tuple[int, Event]]) -> Settled:
@@ -30,7 +31,9 @@ def settle_by_mail(store: Store, origin: Origin, rules: Rules, located: Sequence
     Events that were read before, and whose workflow only these events tell, are settled as what they are: told by the
     reading that told them.
     """
-    spoken_of = {event.message or "" for _, event in located if tells_workflow(event) or lacks_workflow(event)}
+    spoken_of = {
+        event.message for _, event in located if event.message and (tells_workflow(event) or lacks_workflow(event))
+    }
     if not spoken_of:
         return Settled()
     exits = moved = 0

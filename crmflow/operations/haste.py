@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from crmflow.core.haste import Click, Located, Mail, hasty_moments, is_of_mail
-from crmflow.core.haste import judged as judged_by
+from crmflow.core.haste import Click, Located, Mail, hasty_moments, is_of_mail, with_suspects
 from crmflow.core.triggers import Rules, tells_workflow
 from crmflow.store import messages
 from crmflow.store.connection import Store
@@ -18,7 +17,11 @@ def moments_of(store: Store, events: Sequence[Located], told: Iterable[Located] 
 
     Clicks that are `told` besides those that are kept count as well.
     """
-    mails = {(event.message or "", record) for record, event in events if is_of_mail(event) or tells_workflow(event)}
+    mails = {
+        (event.message, record)
+        for record, event in events
+        if event.message and (is_of_mail(event) or tells_workflow(event))
+    }
     clicks = messages.clicks(store, mails) if mails else {}
     for record, event in told:
         if is_of_mail(event):
@@ -30,7 +33,7 @@ def moments_of(store: Store, events: Sequence[Located], told: Iterable[Located] 
 def judged(store: Store, events: Iterable[Located]) -> list[Located]:
     """Return events, hasty clicks as suspect ones; what they say of the arrival of mails must be kept already."""
     events = list(events)
-    return judged_by(events, moments_of(store, events, events))
+    return with_suspects(events, moments_of(store, events, events))
 
 
 def overtaken(store: Store, rules: Rules, before: Moments, after: Moments) -> set[int]:
