@@ -16,6 +16,8 @@ from crmflow.core.settlement import precedence
 from crmflow.core.times import shown
 from crmflow.core.triggers import COUNT_SUSPECT, STATUS_EVENTS, Rules, is_same, written
 
+BY_MACHINE = "a machine likely caused it"
+
 
 class Case(NamedTuple):
     """A trigger of an enrollment's workflow, an event about the enrolled record, and the rules in force."""
@@ -223,7 +225,7 @@ _CONDITIONS = (
         ),
     ),
     _Condition("workflow", _is_of_other_workflow, lambda case: f"it is an email of {case.event.workflow}"),
-    _Condition("suspect", _is_suspect, lambda _case: "a machine likely caused it"),
+    _Condition("suspect", _is_suspect, lambda _case: BY_MACHINE),
     _Condition(
         "before", _is_before, lambda case: f"it happened before the enrollment, {shown(case.enrollment.enrolled_at)}"
     ),

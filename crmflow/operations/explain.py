@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from crmflow.core.hindrances import Case, Hindrance, awaited, hindrance, told
+from crmflow.core.hindrances import BY_MACHINE, Case, Hindrance, awaited, hindrance, told
 from crmflow.core.identity import identity_of_id
 from crmflow.core.model import Enrollment, Event, Record, Trigger
 from crmflow.core.times import FUTURE_TOLERANCE, shown
@@ -190,6 +190,7 @@ class _Teller:
             superseded_by=self._run_or_none(kept.superseded_by),
             restored_by=self._run_or_none(kept.restored_by),
             retracted=self._retracted(retraction or (told_by.retraction if told_by else None)),
+            why=BY_MACHINE if told_by and told_by.event.is_suspect and not kept.stands else None,
         )
 
     def _told(self, kept: KeptExit) -> Told | None:

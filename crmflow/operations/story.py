@@ -55,7 +55,8 @@ class Entry:
 
     `by` is the step that was completed, the exit's cause or trigger, or the trigger that takes the event. `run` wrote
     it or, of a match, read it first (None: no run read it). Of an exit it is told whether it `stands`, and which runs
-    superseded and restored it; `why` says why a match does not count.
+    superseded and restored it; `why` says why a match does not count, or an exit
+    not any more.
     """
 
     time: str
