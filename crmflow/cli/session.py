@@ -50,6 +50,15 @@ def given(text: str) -> str:
     return text
 
 
+def require_text(*given_texts: str) -> None:
+    """Raise `UsageError` where bytes were given that are no UTF-8: neither a name nor the store could hold them."""
+    for each in given_texts:
+        try:
+            each.encode()
+        except UnicodeEncodeError as error:
+            raise usage(f"not UTF-8: {os.fsencode(each)!r}", hint="rename the file, or write it in UTF-8") from error
+
+
 def seconds(text: str) -> float:
     """Return how long to wait; what is no number from 0 to a day is wrong usage."""
     try:
@@ -146,8 +155,9 @@ class Session:
 
     @property
     def db(self) -> Path:
-        """Where the store is or would be; raises `UsageError` where nothing says so and there is no HOME."""
+        """Where the store is or would be; raises `UsageError` where nothing that can be read says so."""
         named = self.db_given or os.environ.get(STORE_VARIABLE)
+        require_text(named or "")
         return Path(named) if named else _default_db()
 
     @property

@@ -142,11 +142,16 @@ class _Stream(Source):
 def open_input(path: str) -> Iterator[Input]:
     """Open a file, an object behind a URL, a pipe or, for `-`, standard input.
 
-    Raises `UsageError` for a directory and `SourceError` for what is a device, does not exist or can't be read.
+    Raises `UsageError` for a directory, and `SourceError` for what is a device, does not exist, can't be read, or has a
+    name that is not UTF-8.
     """
     if path == STANDARD_INPUT:
         yield _File(path, _standard_input(), None)
         return
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise SourceError(f"the name of a file is not UTF-8: {os.fsencode(path)!r}", hint="rename it") from error
     if is_url(path):
         with open_object(path) as found:
             yield _Object(found)

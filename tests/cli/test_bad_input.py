@@ -230,3 +230,33 @@ def _powerless(crm: "Crm", environment: Mapping[str, str], *arguments: str) -> s
         encoding="utf-8",
         check=False,
     )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ingest", "\udcff.jsonl"),
+        ("record", "add", "prospect:\udcff"),
+        ("explain", "prospect:\udcff"),
+        ("disenroll", "--workflow", "welcome", "prospect:p-1", "--note", "\udcff"),
+        ("--db", "\udcff.db", "status"),
+    ],
+)
+def test_an_argument_that_is_no_text(crm: "Crm", command: tuple[str, ...]) -> None:
+    """Bytes that are no UTF-8 are wrong usage wherever they stand, and nothing is done."""
+    crm.write("\udcff.jsonl", b"")
+    assert crm.refused(*command, status=2).startswith("error: not UTF-8: b'")
+
+
+def test_a_mail_whose_name_is_no_text(crm: "Crm") -> None:
+    """A file of a Maildir that is not named in UTF-8 is said, and the other mails are read."""
+    for name in ("new", "cur"):
+        (crm.directory / "Maildir" / name).mkdir(parents=True)
+    for name in ("1.\udcff", "2.host"):
+        crm.write(
+            f"Maildir/new/{name}",
+            b"From: ana@acme.example\nSubject: Hello\nDate: Thu, 1 Jan 2026 10:00:00 +0000\nMessage-ID: <1@acme.example>\n\nHello\n",
+        )
+    ran = crm("ingest", "Maildir", status=3)
+    assert "the name of a file is not UTF-8: b'Maildir/new/1.\\xff' (rename it)" in ran.stderr
+    assert ran.stdout.startswith("1 lines")
