@@ -225,6 +225,10 @@ class Rules:
         workflow = self.workflows.get(name)
         if workflow is None or workflow.type != event.record_type or name not in self.wanting(event):
             return None
+        return self.exit_by(name, event)
+
+    def exit_by(self, name: str, event: Event) -> Exit:
+        """Return how an event ends an enrollment in one of the workflows that are `wanting` it."""
         return Exit(
             at=event.at,
             cause="trigger",

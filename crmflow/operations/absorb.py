@@ -4,7 +4,8 @@ Names are looked up by set. An event that gives a prospect a new email splits th
 goes by that email, so that a log has the same effect in one batch or in many.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from crmflow.core.haste import Located, with_suspects
@@ -17,6 +18,9 @@ from crmflow.operations.settling import Settled, settle_events
 from crmflow.store import fields, records, retractions
 from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
+
+EVENTS_AT_ONCE = 20_000
+"""How many events are settled at once: more save nothing."""
 
 
 class Absorbed(NamedTuple):
@@ -44,7 +48,8 @@ def absorb(store: Store, origin: Origin, rules: Rules, events: Sequence[Event]) 
         named, strangers = by_name(store, [event for event in part if rules.has_workflow_of(event)])
         standing = _standing(store, named)
         known = moments_of(store, standing)
-        keep_facts(store, origin, standing)
+        for some in _in_turn(standing):
+            keep_facts(store, origin, some)
         replies = by_mail(store, strangers)
         considered += len(named) + len(replies)
         standing += _standing(store, replies)
@@ -53,11 +58,27 @@ def absorb(store: Store, origin: Origin, rules: Rules, events: Sequence[Event]) 
         reconsidering |= overtaken(store, rules, known, moments)
         judged = with_suspects(standing, moments)
         hasty += _suspects(judged) - _suspects(standing)
-        for settled in (settle_events(store, origin, rules, judged), settle_by_mail(store, origin, rules, judged)):
+        settling = [settle_events(store, origin, rules, some) for some in _in_turn(judged)]
+        for settled in (*settling, settle_by_mail(store, origin, rules, judged)):
             exits += settled.exits
             moved += settled.moved
     unmatched = len(events) - considered
     return Absorbed(unmatched, considered, exits, moved, ignored, hasty, frozenset(reconsidering))
+
+
+def _in_turn(events: Iterable[Located]) -> Iterator[list[Located]]:
+    """Yield events in the order of their records' numbers, all about a record together, some thousands at once.
+
+    So the store's pages are each visited once, and the memory does not hold what all of them bring.
+    """
+    some: list[Located] = []
+    for each in sorted(events, key=itemgetter(0)):
+        if len(some) >= EVENTS_AT_ONCE and each[0] != some[-1][0]:
+            yield some
+            some = []
+        some.append(each)
+    if some:
+        yield some
 
 
 def _suspects(events: Sequence[Located]) -> int:

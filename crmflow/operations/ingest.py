@@ -5,10 +5,10 @@ store is consistent and the offset exact after each. Between two pieces other ru
 another run has read meanwhile is passed over.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from crmflow.operations.lookup import require_other_file
 from crmflow.operations.reconsider import Reconsidered, reconsider
 from crmflow.sources import formats
 from crmflow.sources.batches import Batch, joined, unpack
-from crmflow.sources.logs import PIECE_SIZE, Log, open_log
+from crmflow.sources.logs import PIECE_SIZE, Held, Log, open_log
 from crmflow.sources.mailboxes import is_maildir, mails_in, name_of, place_of
 from crmflow.sources.terms import MAIL, OURS, Options, Terms, pack_terms
 from crmflow.store import logs, runs, workflows
@@ -30,15 +30,17 @@ from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
 from crmflow.store.logs import KnownLog
 
-PIECES_AT_ONCE = 6
-"""How many pieces of a log are taken in at once."""
+PIECES_AT_ONCE = 18
+"""How many pieces of a log are taken in at once, in one transaction: each page of the store is then written once.
 
-STRETCHES_A_TRANSACTION = 5
-"""How often that is done before it is committed: a store's page that changes each time is then written once.
-
-Others wait for the end of a transaction, so it is a few seconds long; of what comes through a pipe and may not come for
-a while, each stretch is one.
+Others wait for its end, so it is a few seconds long.
 """
+
+PIECES_OF_A_STREAM = 6
+"""The same of what comes through a pipe: more may not come for a while."""
+
+PIECES_AHEAD = 16
+"""How many pieces are decoded while others are taken in; they wait as bytes."""
 
 MOST_UNKNOWN_TYPES = 1_000
 MAILS_A_TRANSACTION = 500
@@ -191,6 +193,7 @@ class _Ingest:
         self._run: int | None = None
         self._readings: dict[str, tuple[int, ReadSource]] = {}
         self._maildir: ReadSource | None = None
+        self._held: Held | None = None
         self._rules = rules_of(())
         self.summary = Summary()
 
@@ -241,6 +244,7 @@ class _Ingest:
     def _read(self, log: Log) -> None:
         terms = formats.terms_for(log.head, self._manner.options, None if self._maildir is None else MAIL)
         place = self._recognise(log)
+        self._held = None if log.has_identity else Held(log.cut(terms.layout, 0, 1, self._manner.piece_size))
         if place is not None and self._manner.from_start:
             place = place._replace(offset=0, line=1)
         while place is not None:
@@ -272,43 +276,51 @@ class _Ingest:
         """Read a log from a place on; returns where to go on instead, where another run has changed what that needs."""
         definitions = workflows.contents(self._store)
         self._rules = rules_of(definitions)
-        stretches = self._stretches(log, terms, place, definitions)
-        more = STRETCHES_A_TRANSACTION - 1 if log.has_identity else 0
         read_before = 0
-        for first in stretches:
-            faults: list[SourceError] = []
-            with self._store.change():
-                known = self._known(log, place)
-                if known is not None and not self._manner.from_start and known.length != place.offset:
-                    return _Place(known.id, known.length, known.next_line)
-                place = place._replace(log=known.id if known else None)
-                if workflows.contents(self._store) != definitions:
-                    return place
-                batches = chain([first], _until_fault(islice(stretches, more), faults))
-                del first  # only one batch is held at a time
-                for batch in batches:
+        with closing(self._stretches(log, terms, place, definitions)) as stretches:
+            for batch in stretches:
+                with self._store.change():
+                    known = self._known(log, place)
+                    if known is not None and not self._manner.from_start and known.length != place.offset:
+                        return _Place(known.id, known.length, known.next_line)
+                    place = place._replace(log=known.id if known else None)
+                    if workflows.contents(self._store) != definitions:
+                        return place
                     self._take_in(log, terms, known, place.offset, batch)
                     place = place._replace(offset=batch.end_offset, line=batch.end_line)
-            self._watcher.read(log.bytes_read - read_before)
-            read_before = log.bytes_read
-            if faults:
-                raise faults[0]
+                if self._held is not None:
+                    self._held.release(place.offset)
+                self._watcher.read(log.bytes_read - read_before)
+                read_before = log.bytes_read
+                del batch  # only one is held at a time
         return None
 
-    def _stretches(self, log: Log, terms: Terms, place: _Place, definitions: tuple[str, ...]) -> Iterator[Batch]:
-        """Yield what the log says from a place on, many pieces as one batch; say where its end is not complete."""
-        pieces = log.cut(terms.layout, place.offset, place.line, self._manner.piece_size)
+    def _stretches(
+        self, log: Log, terms: Terms, place: _Place, definitions: tuple[str, ...]
+    ) -> Generator[Batch, None, None]:
+        """Yield what the log says from a place on, many pieces as one batch; say where its end is not complete.
+
+        What can be read comes before the fault that ends it.
+        """
+        pieces = self._held or log.cut(terms.layout, place.offset, place.line, self._manner.piece_size)
         tasks = (Task(piece, terms, self._moment.now, definitions) for piece in pieces)
-        packed = self._processes.map_in_order(harvest_packed, tasks)
+        at_once = PIECES_AT_ONCE if log.has_identity else PIECES_OF_A_STREAM
+        ahead = 0 if log.file_id is None else PIECES_AHEAD  # what others send may not come: that must be interruptible
         offset = place.offset
-        while batches := [unpack(each) for each in islice(packed, PIECES_AT_ONCE)]:
-            batch = joined(batches)
-            if batch.incomplete:
-                self.summary.incomplete += 1
-                self._watcher.say(f"{log.path}: the last line is not complete; left for the next run")
-            if batch.end_offset > offset:
-                yield batch
-            offset = batch.end_offset
+        faults: list[SourceError] = []
+        with closing(self._processes.map_in_order(harvest_packed, tasks, ahead=ahead)) as packed:
+            while batches := [unpack(each) for each in _until_fault(islice(packed, at_once), faults)]:
+                batch = joined(batches)
+                del batches
+                if batch.incomplete:
+                    self.summary.incomplete += 1
+                    self._watcher.say(f"{log.path}: the last line is not complete; left for the next run")
+                if batch.end_offset > offset:
+                    offset = batch.end_offset
+                    yield batch
+                del batch
+        if faults:
+            raise faults[0]
 
     def _known(self, log: Log, place: _Place) -> KnownLog | None:
         if place.log is None:
@@ -372,9 +384,9 @@ class _Ingest:
             self._watcher.say(f"{source.path}: read as {formats.FORMATS[source.format].title}")
 
 
-def _until_fault(stretches: Iterator[Batch], faults: list[SourceError]) -> Iterator[Batch]:
+def _until_fault(results: Iterator[bytes], faults: list[SourceError]) -> Iterator[bytes]:
     """Pass on what can be read, so that it is kept; a fault that ends it is left in `faults`."""
     try:
-        yield from stretches
+        yield from results
     except SourceError as fault:
         faults.append(fault)

@@ -51,20 +51,23 @@ def settle_events(store: Store, origin: Origin, rules: Rules, events: Sequence[t
     times = [event.at for its_events in about.values() for event, _ in its_events]
     claims: dict[int, Claim] = {}
     for number, record, workflow in enrollments.open_within(store, about, min(times), max(times)):
-        its_events = [event for event, names in about[record] if workflow in names]
-        if its_events:
-            claims[number] = _claim(rules, workflow, its_events)
+        if claim := _claim(rules, workflow, about[record]):
+            claims[number] = claim
     return settle_enrollments(store, origin, rules, enrollments.load(store, claims), claims)
 
 
-def _claim(rules: Rules, workflow: str, events: Iterable[Event]) -> Claim:
+def _claim(rules: Rules, workflow: str, events: Iterable[tuple[Event, Collection[str]]]) -> Claim | None:
+    """Return what events tell about a record in a workflow, each given with the workflows that it concerns."""
+    its_events = [event for event, names in events if workflow in names]
+    if not its_events:
+        return None
     claim = Claim()
-    for event in events:
+    for event in its_events:
         if event.type == "step_completed":
             if told := rules.completion(event):
                 claim.completed.append(told[1])
-        elif exit_ := rules.exit_from(workflow, event):
-            claim.exits.append(exit_)
+        else:
+            claim.exits.append(rules.exit_by(workflow, event))
     return claim
 
 

@@ -10,6 +10,7 @@ Lines end at a line feed and nowhere else. Memory is bounded by the size of a pi
 import hashlib
 import io
 import re
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -210,6 +211,27 @@ class Log:
     def _new_reading(self, end: int | None = None) -> Reading:
         """Return a reading from the start; a stream has only its one."""
         return Reading(self._input.source(end)) if self.has_identity else self._reading
+
+
+class Held:
+    """Pieces of what can be read only once, each held until it is released: so they can be gone through again."""
+
+    def __init__(self, pieces: Iterator[Piece]) -> None:
+        """Hold nothing yet."""
+        self._pieces = pieces
+        self._held: deque[Piece] = deque()
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Yield the pieces that were not released, then those that follow; only one who goes through goes on."""
+        yield from list(self._held)
+        for piece in self._pieces:
+            self._held.append(piece)
+            yield piece
+
+    def release(self, offset: int) -> None:
+        """Let go of the pieces before an offset."""
+        while self._held and self._held[0].end_offset <= offset:
+            self._held.popleft()
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Opening and making a store, and the one way to change it: a transaction under the write lock."""
 
-import json
 import os
 import sqlite3
 import stat
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from crmflow.core.codec import encode_value
 from crmflow.core.errors import CrmflowError
 from crmflow.store.faults import MAYBE_CHANGED, NOTHING_CHANGED, ONLY_BEFORE_KEPT, damaged, explained, system_explained
 from crmflow.store.lock import WriteLock
@@ -391,4 +391,4 @@ def _pending(store: Store) -> bool:
 
 def array(values: Iterable[object]) -> str:
     """Return values as the JSON array that `json_each` takes: how a set is handed to a query."""
-    return json.dumps(list(values), ensure_ascii=False)
+    return encode_value(list(values))

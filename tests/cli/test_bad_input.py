@@ -253,10 +253,8 @@ def test_a_mail_whose_name_is_no_text(crm: "Crm") -> None:
     for name in ("new", "cur"):
         (crm.directory / "Maildir" / name).mkdir(parents=True)
     for name in ("1.\udcff", "2.host"):
-        crm.write(
-            f"Maildir/new/{name}",
-            b"From: ana@acme.example\nSubject: Hello\nDate: Thu, 1 Jan 2026 10:00:00 +0000\nMessage-ID: <1@acme.example>\n\nHello\n",
-        )
+        mail = "From: ana@acme.example\nDate: Thu, 1 Jan 2026 10:00:00 +0000\nMessage-ID: <1@acme.example>\n\nHi\n"
+        crm.write(f"Maildir/new/{name}", mail.encode())
     ran = crm("ingest", "Maildir", status=3)
     assert "the name of a file is not UTF-8: b'Maildir/new/1.\\xff' (rename it)" in ran.stderr
     assert ran.stdout.startswith("1 lines")

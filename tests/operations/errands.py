@@ -19,6 +19,11 @@ def doubled(data: bytes) -> bytes:
     return data * 2
 
 
+def twice(number: int) -> bytes:
+    """Return a number as text, twice."""
+    return b"%d" % number * 2
+
+
 def fails_at_five(number: int) -> bytes:
     """Return a number as text, but fail at five."""
     if number == 5:

@@ -1,9 +1,12 @@
 """Runs that overlap wait for each other, lose nothing, do nothing twice, and hold up no reader."""
 
 import fcntl
+import functools
 import itertools
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -227,3 +230,27 @@ def test_a_long_ingest_lets_others_in(programs: "Programs", world: "World", tmp_
         writer.join()
         assert ingest.wait() == 3
     assert max(ran.seconds for ran in done) < 5
+
+
+def test_rules_that_change_while_a_pipe_is_read(programs: "Programs", world: "World", tmp_path: Path) -> None:
+    """What came through a pipe before new rules were in force, and was not taken in yet, is judged by the new ones."""
+    directory = world.copy_to(tmp_path / "store")
+    crmflow_on = functools.partial(programs.must, directory, "--db", "crm.db")
+    rules = "workflow: late\ntype: prospect\n"
+    (directory / "late.yaml").write_text(rules)
+    crmflow_on("workflow", "apply", "late.yaml")
+    crmflow_on("enroll", "prospect:p-1", "--workflow", "late", "--at", "2026-01-01T00:00:00Z")
+    reply = b'{"type": "replied", "time": "2026-01-02T00:00:00Z", "prospect": "p-1"}\n'
+    log_in, log_out = os.pipe()
+    with os.fdopen(log_out, "wb", buffering=0) as pipe, running(directory, "ingest -", stdin=log_in) as ingest:
+        os.close(log_in)
+        pipe.write(reply * 5_000)  # more than its head and what the pipe holds: the rules in force were looked at
+        (directory / "late.yaml").write_text(rules + "disenrollment_triggers: [{trigger: replied}]\n")
+        crmflow_on("workflow", "apply", "late.yaml")
+        pipe.write(reply)
+        pipe.close()
+        assert ingest.wait() == 0
+    left = json.loads(crmflow_on("enrollment", "list", "--workflow", "late", "--json").stdout)
+    assert [(each["record"], each["exit"]["trigger"]) for each in left] == [("p-1", "replied")]
+    [reading] = sqlite3.connect(directory / "crm.db").execute("SELECT line_count FROM reading WHERE path = '-'")
+    assert reading == (5_001,)

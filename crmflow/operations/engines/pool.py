@@ -10,12 +10,18 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import IO, TypeVar
+from functools import partial
+from types import TracebackType
+from typing import IO, Any, Self, TypeVar
 
 from crmflow.core.errors import CrmflowError
+
+PIPE_BYTES = 1024 * 1024
+"""What a pipe to a process holds: each time it is full, its thread has to wait for its turn."""
 
 _Task = TypeVar("_Task")
 
@@ -42,6 +48,10 @@ class Pool:
         """Have a task done; the future raises what the work raises, and `CrmflowError` where its process was killed."""
         return self._threads.submit(self._ask, work, task)
 
+    def orders(self, work: Callable[[_Task], bytes], tasks: Iterator[_Task]) -> "Orders":
+        """Return a way to have tasks done that the threads take themselves."""
+        return Orders(self._threads, partial(self._ask, work), tasks)
+
     def _ask(self, work: Callable[[_Task], bytes], task: _Task) -> bytes:
         """Have this thread's process do a task."""
         process = self._process()
@@ -65,12 +75,57 @@ class Pool:
                 [sys.executable, "-P", "-m", "crmflow.operations.engines.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                pipesize=PIPE_BYTES,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
                 process_group=0,
             )
             self._own.process = process
             self._processes.append(process)
         return process
+
+
+class Orders:
+    """Tasks that are taken by the thread that does them, when a result is ordered; close it, or use it as a manager.
+
+    So reading what the tasks are made of goes on while the one who orders does something else.
+    """
+
+    def __init__(self, threads: ThreadPoolExecutor, ask: Callable[[Any], bytes], tasks: Iterator[Any]) -> None:
+        """Take nothing yet."""
+        self._threads = threads
+        self._ask = ask
+        self._tasks = tasks
+        self._due: deque[Future[bytes | None]] = deque()
+        self._taking = threading.Lock()
+
+    def __enter__(self) -> Self:
+        """Return the orders themselves."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Take no more tasks; none is being taken any more."""
+        with self._taking:
+            self._tasks = iter(())
+
+    def next_result(self) -> "Future[bytes | None]":
+        """Order the result of the next task; it is None where there is none, and raises what taking or doing raises."""
+        future: Future[bytes | None] = Future()
+        self._due.append(future)
+        self._threads.submit(self._do_next)
+        return future
+
+    def _do_next(self) -> None:
+        with self._taking:
+            future = self._due.popleft()
+            try:
+                task = next(self._tasks, None)
+            except Exception as error:  # noqa: BLE001 - it is raised again where the result is waited for
+                future.set_exception(error)
+                return
+        try:
+            future.set_result(None if task is None else self._ask(task))
+        except Exception as error:  # noqa: BLE001 - it is raised again where the result is waited for
+            future.set_exception(error)
 
 
 def _opened(stream: IO[bytes] | None) -> IO[bytes]:

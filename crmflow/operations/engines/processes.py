@@ -2,9 +2,9 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -13,7 +13,7 @@ from crmflow.operations.engines.cargo import Cargo
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from crmflow.operations.engines.pool import Pool
+    from crmflow.operations.engines.pool import Orders, Pool
 
 FEW_TASKS = 4
 """So many are done sooner than a process is started."""
@@ -41,10 +41,14 @@ class Processes:
         if self._pool is not None:
             self._pool.end()
 
-    def map_in_order(self, work: Callable[[_Task], bytes], tasks: Iterable[_Task]) -> Iterator[bytes]:
+    def map_in_order(
+        self, work: Callable[[_Task], bytes], tasks: Iterable[_Task], *, ahead: int = 0
+    ) -> Generator[bytes, None, None]:
         """Yield the result of every task, in the order of the tasks; tasks are taken little by little.
 
-        Raises what the work raises, and `CrmflowError` where a process was killed.
+        So many results are fetched `ahead`, also while nobody asks for one: then tasks are taken in other threads, one
+        at a time, until the generator is closed. Raises what the work or the taking of a task raises, and
+        `CrmflowError` where a process was killed.
         """
         rest = iter(tasks)
         first = list(islice(rest, FEW_TASKS))
@@ -53,6 +57,9 @@ class Processes:
             yield from map(work, rest)
             return
         pool = self._started()
+        if ahead:
+            yield from self._fetched(pool.orders(work, chain(first, rest)), ahead)
+            return
         waiting: deque[Future[bytes]] = deque(pool.submit(work, task) for task in first)
         for task in rest:
             if len(waiting) >= self._count * (1 + _AHEAD):
@@ -60,6 +67,14 @@ class Processes:
             waiting.append(pool.submit(work, task))
         while waiting:
             yield waiting.popleft().result()
+
+    def _fetched(self, orders: "Orders", ahead: int) -> Generator[bytes, None, None]:
+        """Yield results in the order of the tasks, so many of them ahead."""
+        with orders:
+            waiting = deque(orders.next_result() for _ in range(max(ahead, self._count)))
+            while (result := waiting.popleft().result()) is not None:
+                waiting.append(orders.next_result())
+                yield result
 
     def map_with_file(
         self, work: Callable[[str, _Task], bytes], cargo: Cargo, tasks: Iterable[_Task]

@@ -16,6 +16,7 @@ _END = (EOFError, pickle.UnpicklingError, BrokenPipeError)
 def serve() -> None:
     """Do tasks until there are no more; an exception is a result like any other."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(5)  # the process that waits for results has more to do with them than we have
     gc.disable()  # a result has no cycles, and is gone when it is handed over
     with suppress(*_END), os.fdopen(0, "rb") as tasks, os.fdopen(1, "wb") as results:
         while True:
