@@ -79,9 +79,10 @@ def _invoke(app: "typer.Typer | None", arguments: list[str]) -> None:
     from typer.main import get_command
 
     from crmflow.cli.app import build_app, commands_for
-    from crmflow.cli.session import require_text
+    from crmflow.cli.session import require_directory, require_text
 
     require_text(*arguments)
+    require_directory()
     is_completing = _COMPLETION_VARIABLE in os.environ
     command = get_command(app or build_app(commands_for([] if is_completing else arguments)))
     if is_completing:

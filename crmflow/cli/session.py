@@ -59,6 +59,14 @@ def require_text(*given_texts: str) -> None:
             raise usage(f"not UTF-8: {os.fsencode(each)!r}", hint="rename the file, or write it in UTF-8") from error
 
 
+def require_directory() -> None:
+    """Raise `UsageError` where the directory that this process is in was removed: no path leads anywhere from there."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise usage("the directory that this runs in does not exist any more", hint="change to another one") from error
+
+
 def seconds(text: str) -> float:
     """Return how long to wait; what is no number from 0 to a day is wrong usage."""
     try:

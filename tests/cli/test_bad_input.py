@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+import crmflow
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Crm
@@ -246,6 +249,18 @@ def test_an_argument_that_is_no_text(crm: "Crm", command: tuple[str, ...]) -> No
     """Bytes that are no UTF-8 are wrong usage wherever they stand, and nothing is done."""
     crm.write("\udcff.jsonl", b"")
     assert crm.refused(*command, status=2).startswith("error: not UTF-8: b'")
+
+
+def test_a_directory_that_is_gone(crm: "Crm") -> None:
+    """Run in a directory that was removed, a command says so."""
+    (crm.directory / "gone").mkdir()
+    command = f'rmdir ../gone && exec "{sys.executable}" -m crmflow --db ../crm.db status'
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(crmflow.__file__).parents[1])}
+    ran = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=crm.directory / "gone", env=environment, capture_output=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (2, b"")
+    assert ran.stderr.startswith(b"error: the directory that this runs in does not exist any more\nhint: ")
 
 
 def test_a_mail_whose_name_is_no_text(crm: "Crm") -> None:
