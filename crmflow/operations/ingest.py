@@ -30,7 +30,7 @@ from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
 from crmflow.store.logs import KnownLog
 
-PIECES_AT_ONCE = 18
+PIECES_AT_ONCE = 16
 """How many pieces of a log are taken in at once, in one transaction: each page of the store is then written once.
 
 Others wait for its end, so it is a few seconds long.
