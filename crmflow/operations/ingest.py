@@ -30,7 +30,7 @@ from crmflow.store.connection import Store
 from crmflow.store.enrollments import Origin
 from crmflow.store.logs import KnownLog
 
-PIECES_AT_ONCE = 16
+PIECES_AT_ONCE = 18
 """How many pieces of a log are taken in at once, in one transaction: each page of the store is then written once.
 
 Others wait for its end, so it is a few seconds long.
@@ -39,7 +39,7 @@ Others wait for its end, so it is a few seconds long.
 PIECES_OF_A_STREAM = 6
 """The same of what comes through a pipe: more may not come for a while."""
 
-PIECES_AHEAD = 16
+PIECES_AHEAD = 12
 """How many pieces are decoded while others are taken in; they wait as bytes."""
 
 MOST_UNKNOWN_TYPES = 1_000
