@@ -40,15 +40,17 @@ class Absorbed(NamedTuple):
     overtaken: frozenset[int] = frozenset()
 
 
-def absorb(store: Store, origin: Origin, rules: Rules, events: Sequence[Event]) -> Absorbed:
-    """Take events in, inside a change; the state that results does not depend on their order."""
+def absorb(
+    store: Store, origin: Origin, rules: Rules, events: Sequence[Event], *, at_once: int = EVENTS_AT_ONCE
+) -> Absorbed:
+    """Take events in, so many `at_once`, inside a change; the state that results does not depend on their order."""
     considered = exits = moved = ignored = hasty = 0
     reconsidering: set[int] = set()
     for part in _parts(events):
         named, strangers = by_name(store, [event for event in part if rules.has_workflow_of(event)])
         standing = _standing(store, named)
         known = moments_of(store, standing)
-        for some in _in_turn(standing):
+        for some in _in_turn(standing, at_once):
             keep_facts(store, origin, some)
         replies = by_mail(store, strangers)
         considered += len(named) + len(replies)
@@ -58,7 +60,7 @@ def absorb(store: Store, origin: Origin, rules: Rules, events: Sequence[Event]) 
         reconsidering |= overtaken(store, rules, known, moments)
         judged = with_suspects(standing, moments)
         hasty += _suspects(judged) - _suspects(standing)
-        settling = [settle_events(store, origin, rules, some) for some in _in_turn(judged)]
+        settling = [settle_events(store, origin, rules, some) for some in _in_turn(judged, at_once)]
         for settled in (*settling, settle_by_mail(store, origin, rules, judged)):
             exits += settled.exits
             moved += settled.moved
@@ -66,14 +68,14 @@ def absorb(store: Store, origin: Origin, rules: Rules, events: Sequence[Event]) 
     return Absorbed(unmatched, considered, exits, moved, ignored, hasty, frozenset(reconsidering))
 
 
-def _in_turn(events: Iterable[Located]) -> Iterator[list[Located]]:
-    """Yield events in the order of their records' numbers, all about a record together, some thousands at once.
+def _in_turn(events: Iterable[Located], at_once: int) -> Iterator[list[Located]]:
+    """Yield events in the order of their records' numbers, at least so many at once, all about a record together.
 
     So the store's pages are each visited once, and the memory does not hold what all of them bring.
     """
     some: list[Located] = []
     for each in sorted(events, key=itemgetter(0)):
-        if len(some) >= EVENTS_AT_ONCE and each[0] != some[-1][0]:
+        if len(some) >= at_once and each[0] != some[-1][0]:
             yield some
             some = []
         some.append(each)

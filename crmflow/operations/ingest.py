@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from crmflow.core.errors import SourceError, UsageError
 from crmflow.core.model import Moment
-from crmflow.operations.absorb import Absorbed, absorb
+from crmflow.operations.absorb import EVENTS_AT_ONCE, Absorbed, absorb
 from crmflow.operations.collecting import paused_collection
 from crmflow.operations.engines.processes import Processes
 from crmflow.operations.harvest import Task, harvest_packed, rules_of
@@ -143,6 +143,7 @@ class Manner(NamedTuple):
     options: Options = Options()
     from_start: bool = False
     piece_size: int = PIECE_SIZE
+    events_at_once: int = EVENTS_AT_ONCE
 
 
 PLAINLY = Manner()
@@ -336,7 +337,8 @@ class _Ingest:
 
     def _take_in(self, log: Log, terms: Terms, known: KnownLog | None, offset: int, batch: Batch) -> None:
         reading, source = self._reading(log, terms, known, offset)
-        absorbed = absorb(self._store, Origin(self._number(), reading), self._rules, batch.events)
+        origin = Origin(self._number(), reading)
+        absorbed = absorb(self._store, origin, self._rules, batch.events, at_once=self._manner.events_at_once)
         logs.save_rejects(self._store, reading, batch.rejects)
         logs.extend_reading(self._store, reading, batch.end_offset, batch.lines)
         if known is not None and batch.end_offset > known.length:

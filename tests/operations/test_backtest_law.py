@@ -23,7 +23,7 @@ from crmflow.core.model import Definition, Enrollment, Moment, Workflow
 from crmflow.operations import advance, backtest, edit_record
 from crmflow.operations.backtest import Watch
 from crmflow.operations.backtest_findings import Question
-from crmflow.operations.ingest import Manner, ingest
+from crmflow.operations.ingest import ingest
 from crmflow.operations.trial import trial_of
 from crmflow.store import enrollments
 from crmflow.store.connection import Store, open_store
@@ -111,7 +111,7 @@ def _live(store: Store, life: Life, folder: Path) -> None:
         log = folder / reading.log
         with log.open("ab") as file:
             file.writelines(lines[number] for number in reading.lines)
-        ingest(store, [str(log)], MOMENT, SILENT, Manner(from_start=reading.from_start, piece_size=reading.piece_size))
+        ingest(store, [str(log)], MOMENT, SILENT, reading.manner)
     leave(store, leavings)
 
 

@@ -14,7 +14,6 @@ from crmflow.core.model import Moment
 from crmflow.core.replay import replay_fields
 from crmflow.operations import upkeep
 from crmflow.operations.ingest import Manner, ingest
-from crmflow.sources.logs import PIECE_SIZE
 from crmflow.store.connection import Store, open_store
 from tests.operations.living import SILENT, begin, leave, lines_of
 from tests.operations.standings import every_enrollment, fields_as_json, outcome, replayed
@@ -60,7 +59,7 @@ def _read_at_once(store: Store, world: World, folder: Path) -> None:
     log = folder / "sorted.jsonl"
     in_order = sorted(world.events, key=lambda event: event.at)
     log.write_bytes(b"".join(lines_of(in_order)))
-    _ingest(store, log, PIECE_SIZE, from_start=False)
+    _ingest(store, log, Manner())
     leave(store, world.leavings)
 
 
@@ -71,14 +70,13 @@ def _read_in_parts(store: Store, world: World, how: Sequence[Reading], folder: P
         log = folder / each.log
         with log.open("ab") as file:
             file.writelines(lines[number] for number in each.lines)
-        _ingest(store, log, each.piece_size, from_start=each.from_start)
+        _ingest(store, log, each.manner)
     leave(store, leavings)
 
 
-def _ingest(store: Store, log: Path, piece_size: int, *, from_start: bool) -> None:
+def _ingest(store: Store, log: Path, manner: Manner) -> None:
     """Read a log, and hold that the summary says of every line and of every enrollment what became of it."""
     before = every_enrollment(store)
-    manner = Manner(from_start=from_start, piece_size=piece_size)
     summary = ingest(store, [str(log)], Moment(NOW, NOW), SILENT, manner)
     after = every_enrollment(store)
     classes = (summary.rejected, summary.without_effect, summary.unmatched, summary.considered)

@@ -18,6 +18,8 @@ from crmflow.core.haste import Located
 from crmflow.core.model import RECORD_TYPES, Enrollment, Event, Exit, RecordType, Scalar, Step, Trigger, Workflow
 from crmflow.core.settlement import settle
 from crmflow.core.triggers import TELLING_WORKFLOW, TRIGGERS
+from crmflow.operations.absorb import EVENTS_AT_ONCE
+from crmflow.operations.ingest import Manner
 from crmflow.sources.logs import PIECE_SIZE
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -328,8 +330,7 @@ class Reading(NamedTuple):
 
     log: str
     lines: Sequence[int]
-    piece_size: int
-    from_start: bool
+    manner: Manner
     leaving_count: int
 
 
@@ -344,8 +345,11 @@ def readings(draw: st.DrawFn, line_count: int) -> list[Reading]:
         Reading(
             log=draw(st.sampled_from(["a.jsonl", "b.jsonl"])),
             lines=order[start:end],
-            piece_size=draw(st.sampled_from([PIECE_SIZE, 300, 1])),
-            from_start=draw(st.integers(0, 3)) == 3,
+            manner=Manner(
+                piece_size=draw(st.sampled_from([PIECE_SIZE, 300, 1])),
+                events_at_once=draw(st.sampled_from([EVENTS_AT_ONCE, 3, 1])),
+                from_start=draw(st.integers(0, 3)) == 3,
+            ),
             leaving_count=draw(st.integers(0, 2)),
         )
         for start, end in pairwise([0, *cuts, len(order)])
